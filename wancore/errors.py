@@ -1,0 +1,47 @@
+"""Errors written for the person who made the mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class WancoreError(Exception):
+    """Base of every error that wancore raises on purpose."""
+
+
+class InvalidInput(WancoreError):
+    """A request field that cannot be accepted.
+
+    `field` is the name the user knows, `value` what was given, `accepted` one phrase
+    that says what would have been taken.
+    """
+
+    def __init__(self, field: str, value: object, accepted: str) -> None:
+        self.field, self.value, self.accepted = field, value, accepted
+        super().__init__(f"{field}: got {shown(value)}; accepted: {accepted}")
+
+
+class CheckpointError(WancoreError):
+    """A weight file that cannot be used; names the file and, where there is one, the key."""
+
+    def __init__(self, path: Path | str, problem: str, key: str | None = None) -> None:
+        self.path, self.problem, self.key = Path(path), problem, key
+        super().__init__(f"{path}: {f'key {key!r}: ' if key else ''}{problem}")
+
+
+class PluginError(WancoreError):
+    """A plugin that is missing, disabled, incompatible or broken."""
+
+
+class Conflict(WancoreError):
+    """Two families that claim a resource only one can own."""
+
+    def __init__(self, resource: str, first: str, second: str) -> None:
+        self.resource, self.claimants = resource, (first, second)
+        super().__init__(f"{first} and {second} cannot be combined: both need {resource}")
+
+
+def shown(value: object, limit: int = 120) -> str:
+    """`repr` of a user's value, cut to a length that fits a message."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

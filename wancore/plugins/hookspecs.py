@@ -1,0 +1,48 @@
+"""Everything a plugin can add: one hook, one kind of thing.
+
+Hooks run when plugins are loaded or once per request, never inside the denoising loop.
+docs/hooks.md has a complete example of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+
+    from wancore.parity.kind import Kind
+    from wancore.plugins.family import Family
+    from wancore.sampling.solver import SolverSpec
+
+#: Version of the plugin interface. A plugin module states the range it supports: `WANCORE_API = (1, 1)`.
+API = 1
+
+hookspec = pluggy.HookspecMarker("wancore")
+hookimpl = pluggy.HookimplMarker("wancore")
+
+
+@hookspec
+def wancore_families() -> Iterable[Family]:
+    """Model families: how to recognise their checkpoints and turn a user's inputs into conditioning."""
+    raise NotImplementedError
+
+
+@hookspec
+def wancore_solvers() -> Iterable[SolverSpec]:
+    """Solvers and sigma schedules, by the name a user gives to `--solver`."""
+    raise NotImplementedError
+
+
+@hookspec
+def wancore_parity() -> Iterable[Kind]:
+    """Golden-case kinds that this distribution's code reproduces."""
+    raise NotImplementedError
+
+
+@hookspec
+def wancore_commands(app: typer.Typer) -> None:
+    """Adds commands to the `wancore` command line."""
