@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,8 @@ class FileView:
     """Names, shapes, dtypes, header and file name of a checkpoint; data only through `tensor`.
 
     `names` maps each tensor's current name to the (file, name in that file) that holds it, so a
-    renamed view still reads the right bytes.
+    renamed view still reads the right bytes. `rows` lists the tensors that are only the rows
+    [first, end) of the stored one.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class FileView:
     names: Mapping[str, tuple[Path, str]]
     metadata: Mapping[str, str]
     config: Mapping[str, Any] | None
+    rows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries
@@ -43,7 +45,30 @@ class FileView:
             self,
             entries={new: self.entries[old] for old, new in names.items()},
             names={new: self.names[old] for old, new in names.items()},
+            rows={new: self.rows[old] for old, new in names.items() if old in self.rows},
         )
+
+    def split_rows(self, splits: Mapping[str, Sequence[str]]) -> FileView:
+        """Each tensor named in `splits` becomes equal blocks of its rows, in order, under the new names.
+
+        For layers that one layout stores fused and another apart, e.g. `to_qkv` [3D, D] as q, k, v.
+        Raises `CheckpointError` where the rows do not divide evenly.
+        """
+        entries, names, rows = dict(self.entries), dict(self.names), dict(self.rows)
+        for old, parts in splits.items():
+            whole, source, count = entries.pop(old), names.pop(old), len(parts)
+            if not whole.shape or whole.shape[0] % count:
+                raise CheckpointError(
+                    self.path, f"{list(whole.shape)} does not split into {count} row blocks", old
+                )
+            height, size = whole.shape[0] // count, (whole.end - whole.start) // count
+            first = rows.pop(old, (0, 0))[0]
+            for i, new in enumerate(parts):
+                start = whole.start + i * size
+                entries[new] = replace(whole, shape=(height, *whole.shape[1:]), start=start, end=start + size)
+                names[new] = source
+                rows[new] = (first + i * height, first + (i + 1) * height)
+        return replace(self, entries=entries, names=names, rows=rows)
 
     def tensor(self, name: str) -> torch.Tensor:
         """The tensor, memory-mapped where the platform allows it. Raises `CheckpointError`."""
@@ -52,9 +77,10 @@ class FileView:
         file, stored = self.names[name]
         try:
             with safe_open(file, framework="pt", device="cpu") as handle:
-                return handle.get_tensor(stored)  # type: ignore[no-any-return]
+                whole: torch.Tensor = handle.get_tensor(stored)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(file, f"cannot be read: {error}", stored) from error
+        return whole[slice(*self.rows[name])] if name in self.rows else whole
 
 
 def open_view(path: Path | str) -> FileView:
