@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,6 +71,19 @@ class FileView:
                 rows[new] = (first + i * height, first + (i + 1) * height)
         return replace(self, entries=entries, names=names, rows=rows)
 
+    def reshaped(self, shapes: Mapping[str, Sequence[int]]) -> FileView:
+        """The same data with the given tensors seen in another shape, e.g. `[1, 1, D]` as `[D]`.
+
+        Raises `CheckpointError` where the number of elements differs.
+        """
+        entries = dict(self.entries)
+        for name, shape in shapes.items():
+            if math.prod(shape) != math.prod(entries[name].shape):
+                problem = f"{list(entries[name].shape)} cannot be seen as {list(shape)}"
+                raise CheckpointError(self.path, problem, name)
+            entries[name] = replace(entries[name], shape=tuple(shape))
+        return replace(self, entries=entries)
+
     def tensor(self, name: str) -> torch.Tensor:
         """The tensor, memory-mapped where the platform allows it. Raises `CheckpointError`."""
         from safetensors import SafetensorError, safe_open
@@ -80,7 +94,8 @@ class FileView:
                 whole: torch.Tensor = handle.get_tensor(stored)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(file, f"cannot be read: {error}", stored) from error
-        return whole[slice(*self.rows[name])] if name in self.rows else whole
+        part = whole[slice(*self.rows[name])] if name in self.rows else whole
+        return part.reshape(self.shape(name))
 
 
 def open_view(path: Path | str) -> FileView:

@@ -1,4 +1,4 @@
-"""Fused tensors seen as their row blocks."""
+"""Tensors seen in parts and in other shapes."""
 
 from __future__ import annotations
 
@@ -44,3 +44,12 @@ def test_uneven_rows_are_refused(tmp_path: Path) -> None:
     _, view = fused(tmp_path, 7)
     with pytest.raises(CheckpointError, match=r"'qkv'.*\[7, 2\] does not split into 3 row blocks"):
         view.split_rows({"qkv": ("q", "k", "v")})
+
+
+def test_the_same_bytes_in_another_shape(tmp_path: Path) -> None:
+    tensor, view = fused(tmp_path, 6)
+    parts = view.split_rows({"qkv": ("a", "b")}).reshaped({"b": (1, 2, 3)})
+    assert parts.shape("b") == (1, 2, 3)
+    assert torch.equal(parts.tensor("b"), tensor[3:].reshape(1, 2, 3))
+    with pytest.raises(CheckpointError, match=r"'a'.*\[3, 2\] cannot be seen as \[7\]"):
+        parts.reshaped({"a": (7,)})
