@@ -33,7 +33,9 @@ def compare(case: Case, kind: Kind, result: Result) -> Verdict:
             continue
         got = as_numpy(result.outputs[name])
         if got.shape != expected.shape or not same_type(got, expected):
-            problems.append(f"{name}: {got.dtype}{list(got.shape)}, not {expected.dtype}{list(expected.shape)}")
+            problems.append(
+                f"{name}: {got.dtype}{list(got.shape)}, not {expected.dtype}{list(expected.shape)}"
+            )
             continue
         difference, relative, problem = array_difference(got, expected, kind)
         max_abs, rel = max(max_abs, difference), max(rel, relative)

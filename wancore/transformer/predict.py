@@ -1,0 +1,108 @@
+"""One velocity prediction from everything that conditions it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wancore.transformer.attached import Attached, Bound, Scope
+from wancore.transformer.canvas import Segment
+from wancore.transformer.context import Context
+from wancore.transformer.keys import TextKeys
+from wancore.transformer.layout import Layout
+from wancore.transformer.model import WanTransformer
+from wancore.transformer.rows import add_rows
+
+#: Runs the blocks on canvas tokens [n, D]: `run(blocks, x, e, e0)`. A step cache may answer itself.
+RunBlocks = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class EmbeddedText:
+    """Text (and image tokens) of one variant, as one expert reads it: embedded once per request."""
+
+    text: Tensor | None
+    image: Tensor | None
+    keys: list[TextKeys]
+
+    @classmethod
+    def of(cls, model: WanTransformer, text: Tensor | None, image: Tensor | None = None) -> EmbeddedText:
+        """`text` [n, text_dim] from the text encoder, `image` [L, image_dim] from CLIP."""
+        embedded = model.embed_text(text) if text is not None else None
+        tokens = model.embed_image(image) if image is not None else None
+        return cls(embedded, tokens, model.text_keys(embedded, tokens))
+
+
+NO_TEXT = EmbeddedText(None, None, [])
+
+
+def run_blocks(blocks: Callable[[Tensor], Tensor], x: Tensor, e: Tensor, e0: Tensor) -> Tensor:
+    """No cache: every block runs."""
+    return blocks(x)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One pass: what the base reads, and what the adapters read.
+
+    `latents` [in_dim, F, h, w]; `t` [1] or [K]: the running timestep, 0..1000;
+    `data`: each active slot's conditioning; `skip`: blocks left out.
+    """
+
+    latents: Tensor
+    t: Tensor
+    layout: Layout
+    text: EmbeddedText = NO_TEXT
+    segments: Sequence[Segment] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    scope: Scope = field(default_factory=Scope)
+    skip: Collection[int] = ()
+    run: RunBlocks = run_blocks
+
+
+def predict(model: WanTransformer, inputs: Inputs, attached: Attached | None = None) -> Tensor:
+    """Velocity [out_dim, F, h, w] float32 of the whole canvas."""
+    layout, stream = inputs.layout, inputs.layout.stream(model.attend)
+    e, e0 = model.embed_time(layout.times(inputs.t))
+    x = embed_canvas(model, inputs, attached)
+    for adapter, data in active(attached, inputs.data):
+        if (added := adapter.time(data)) is not None:
+            e0 = e0 + added
+
+    def blocks(x: Tensor) -> Tensor:
+        bound = Bound((), ())
+        if attached is not None:
+            context = Context(
+                model, layout, stream, inputs.latents, x, layout.times(inputs.t), e, e0,
+                inputs.text.text, inputs.text.image, inputs.text.keys, None,
+            )  # fmt: skip
+            bound = attached.bind(context, inputs.data, inputs.scope)
+        rows = torch.cat([x, *(inputs.segments[i].tokens.to(x) for i in layout.order)])
+        out: Tensor = model(rows, e0, stream, inputs.text.keys, bound.parts, bound.chains, inputs.skip)
+        return out[: layout.canvas.rows]
+
+    x = inputs.run(blocks, x, e, e0)
+    grid = (layout.canvas.total, layout.canvas.height, layout.canvas.width)
+    return model.velocity(x, e, layout.canvas_levels, grid)
+
+
+def embed_canvas(model: WanTransformer, inputs: Inputs, attached: Attached | None) -> Tensor:
+    """Canvas tokens [n, D]: the patch embedding (or its one replacement) plus constant tokens."""
+    replaced = [
+        tokens
+        for adapter, data in active(attached, inputs.data)
+        if (tokens := adapter.embed(inputs.latents, data)) is not None
+    ]
+    x = replaced[0] if replaced else model.embed(inputs.latents)
+    added = [adapter.tokens(data) for adapter, data in active(attached, inputs.data)]
+    return add_rows(x, [rows for rows in added if rows is not None])
+
+
+def active(attached: Attached | None, data: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    if attached is None:
+        return []
+    return [(adapter, data[name]) for name, adapter in attached.adapters.items() if name in data]
