@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from wancore.parity.kind import Kind
     from wancore.plugins.family import Family
+    from wancore.sampling.method import MethodSpec
     from wancore.sampling.solver import SolverSpec
 
 #: Version of the plugin interface. A plugin module states the range it supports: `WANCORE_API = (1, 1)`.
@@ -34,6 +35,12 @@ def wancore_families() -> Iterable[Family]:
 @hookspec
 def wancore_solvers() -> Iterable[SolverSpec]:
     """Solvers and sigma schedules, by the name a user gives to `--solver`."""
+    raise NotImplementedError
+
+
+@hookspec
+def wancore_methods() -> Iterable[MethodSpec]:
+    """Sampling methods (guidance variants, step caches, rotary tricks), by the name given to `--method`."""
     raise NotImplementedError
 
 

@@ -17,8 +17,9 @@ from wancore.transformer.keys import KeySet, TextKeys
 from wancore.transformer.levels import Levels
 from wancore.transformer.model import WanTransformer
 from wancore.transformer.plan import Plan
-from wancore.transformer.predict import Inputs, predict, run_blocks
+from wancore.transformer.predict import Inputs, predict
 from wancore.transformer.rope import Rotation
+from wancore.transformer.runblocks import run_blocks
 from wancore.transformer.stream import Stream
 
 

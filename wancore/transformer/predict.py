@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,7 @@ from wancore.transformer.keys import TextKeys
 from wancore.transformer.layout import Layout
 from wancore.transformer.model import WanTransformer
 from wancore.transformer.rows import add_rows
-
-#: Runs the blocks on canvas tokens [n, D]: `run(blocks, x, e, e0)`. A step cache may answer itself.
-RunBlocks = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, Tensor], Tensor]
+from wancore.transformer.runblocks import RunBlocks, run_blocks
 
 
 @dataclass(frozen=True)
@@ -38,11 +36,6 @@ class EmbeddedText:
 
 
 NO_TEXT = EmbeddedText(None, None, [])
-
-
-def run_blocks(blocks: Callable[[Tensor], Tensor], x: Tensor, e: Tensor, e0: Tensor) -> Tensor:
-    """No cache: every block runs."""
-    return blocks(x)
 
 
 @dataclass(frozen=True)
