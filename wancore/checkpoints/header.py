@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wancore.errors import shown
+
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
+MAX_ELEMENTS = 2**63 - 1  # what a size or an index can hold
 
 BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F4": 4,
+    "BOOL": 8, "U8": 8, "I8": 8, "F4": 4,
+    "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
     "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
-    "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64,
+    "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64, "C64": 64,
 }  # fmt: skip
 
 
@@ -47,34 +51,42 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Reads and checks the header of `path`. Raises `HeaderError`."""
+    """Reads and checks the header of `path`. Reads no data. Raises `HeaderError`."""
     try:
-        size = path.stat().st_size
+        if not path.is_file():
+            raise HeaderError("not a file")
         with path.open("rb") as file:
-            length_bytes = file.read(8)
-            if len(length_bytes) < 8:
-                raise HeaderError("not a safetensors file: shorter than its header length")
-            (length,) = struct.unpack("<Q", length_bytes)
-            if length > MAX_HEADER_BYTES or 8 + length > size:
-                raise HeaderError(f"not a safetensors file, or truncated: header of {length} bytes in {size}")
-            raw = file.read(length)
+            size = file.seek(0, 2)
+            file.seek(0)
+            raw = file.read(header_length(file.read(8), size))
     except OSError as error:
         raise HeaderError(f"cannot be read: {error.strerror}") from error
-    return parse(raw, data_offset=8 + length, data_size=size - 8 - length)
+    return parse(raw, data_offset=8 + len(raw), data_size=size - 8 - len(raw))
+
+
+def header_length(length_bytes: bytes, size: int) -> int:
+    """The header's length in a file of `size` bytes that begins with `length_bytes`."""
+    if len(length_bytes) < 8:
+        raise HeaderError("not a safetensors file: shorter than its header length")
+    (length,) = struct.unpack("<Q", length_bytes)
+    if length > MAX_HEADER_BYTES or 8 + length > size:
+        raise HeaderError(f"not a safetensors file, or truncated: header of {length} bytes in {size}")
+    return int(length)
 
 
 def parse(raw: bytes, data_offset: int, data_size: int) -> Header:
+    """The header in `raw`, checked against a data part of `data_size` bytes. Raises `HeaderError`."""
+    if raw[:1] != b"{":
+        raise HeaderError("not a safetensors file: its header does not begin with '{'")
     try:
-        document = json.loads(raw, object_pairs_hook=no_duplicates)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=no_duplicates)
+    except (ValueError, RecursionError) as error:
         raise HeaderError(f"not a safetensors file: header is not JSON ({error})") from error
-    if not isinstance(document, dict):
-        raise HeaderError("not a safetensors file: header is not a JSON object")
     metadata = document.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise HeaderError("__metadata__ is not a mapping of strings")
     tensors = {name: entry(name, value, data_size) for name, value in document.items()}
-    check_layout(tensors)
+    check_layout(tensors, data_size)
     return Header(tensors, metadata, data_offset)
 
 
@@ -86,26 +98,37 @@ def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def entry(name: str, value: object, data_size: int) -> Entry:
+    """The entry `value` describes. Raises `HeaderError` naming the key."""
+    where = f"key {shown(name)}"
+    if any("\ud800" <= c <= "\udfff" for c in name):
+        raise HeaderError(f"{where}: is not valid Unicode")
     match value:
-        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(end)]} if all(
-            type(n) is int and n >= 0 for n in shape
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [start, end]} if all(
+            type(n) is int and n >= 0 for n in (*shape, start, end)
         ):
             pass
         case _:
-            raise HeaderError(f"key {name!r}: malformed entry")
+            raise HeaderError(f"{where}: malformed entry")
     if dtype not in BITS:
-        raise HeaderError(f"key {name!r}: unknown dtype {dtype!r}")
-    if not 0 <= start <= end or end - start != math.prod(shape) * BITS[dtype] // 8:
-        raise HeaderError(f"key {name!r}: {end - start} bytes do not hold {dtype}{list(shape)}")
+        raise HeaderError(f"{where}: unknown dtype {shown(dtype)}")
+    if math.prod(n for n in shape if n) > MAX_ELEMENTS:
+        raise HeaderError(f"{where}: impossible shape {shown(shape)}")
+    bits = math.prod(shape) * BITS[dtype]
+    if start > end or bits % 8 or end - start != bits // 8:
+        raise HeaderError(f"{where}: {end - start} bytes do not hold {dtype}{shown(shape)}")
     if end > data_size:
-        raise HeaderError(f"key {name!r}: truncated file, {end} bytes of data needed and {data_size} there")
+        raise HeaderError(f"{where}: truncated file, {end} bytes of data needed and {data_size} there")
     return Entry(dtype, tuple(shape), start, end)
 
 
-def check_layout(tensors: Mapping[str, Entry]) -> None:
-    """Tensors must not share bytes."""
+def check_layout(tensors: Mapping[str, Entry], data_size: int) -> None:
+    """The tensors must cover the data part, each byte once."""
     end = 0
     for name, item in sorted(tensors.items(), key=lambda pair: (pair[1].start, pair[1].end)):
         if item.start < end:
-            raise HeaderError(f"key {name!r}: overlaps another tensor")
-        end = max(end, item.end)
+            raise HeaderError(f"key {shown(name)}: overlaps another tensor")
+        if item.start > end:
+            raise HeaderError(f"key {shown(name)}: {item.start - end} bytes before it belong to no tensor")
+        end = item.end
+    if end != data_size:
+        raise HeaderError(f"the last {data_size - end} bytes belong to no tensor")

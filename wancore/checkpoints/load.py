@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import chain
 
 import torch
 from torch import nn
 
+from wancore.checkpoints.layer_formats import check_readable
+from wancore.checkpoints.listing import counted
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
 
@@ -24,31 +26,45 @@ def load_module(
 
     `dtype`: converts floating point tensors (None: as stored; a CPU tensor then stays a view of the
     mapped file). `ignore`: names in the file that are known and not needed.
-    Raises `CheckpointError` on missing, unexpected or differently shaped keys.
+    Raises `CheckpointError` on missing, unexpected, differently shaped or quantised keys, before
+    anything is assigned.
     """
-    wanted = {name: tensor.shape for name, tensor in module.state_dict(keep_vars=True).items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict(keep_vars=True).items()}
+    check_readable(view)
     check_names(view, wanted, ignore)
-    for name, shape in wanted.items():
-        if view.shape(name) != tuple(shape):
-            raise CheckpointError(
-                view.path, f"has shape {list(view.shape(name))}, the model needs {list(shape)}", name
-            )
-    for name in wanted:
-        tensor = view.tensor(name)
-        to = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        assign(module, name, tensor.to(device=device, dtype=to))
+    check_shapes(view, wanted)
+    with view.reader() as reader:
+        for name in wanted:
+            assign(module, name, placed(view, name, reader.tensor(name), dtype, device))
 
 
 def check_names(view: FileView, wanted: Collection[str], ignore: Collection[str]) -> None:
     missing = [name for name in wanted if name not in view]
     unexpected = [name for name in view.entries if name not in wanted and name not in ignore]
-    problems = [
-        f"{len(names)} keys {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-        for what, names in (("missing", missing), ("unexpected", unexpected))
-        if names
-    ]
-    if problems:
-        raise CheckpointError(view.path, "does not fit this model: " + "; ".join(problems))
+    problems = [counted("missing", missing), counted("unexpected", unexpected)]
+    if missing or unexpected:
+        raise CheckpointError(view.path, "does not fit this model: " + "; ".join(filter(None, problems)))
+
+
+def check_shapes(view: FileView, wanted: Mapping[str, tuple[int, ...]]) -> None:
+    wrong = [name for name, shape in wanted.items() if view.shape(name) != shape]
+    if wrong:
+        name = wrong[0]
+        problem = f"has shape {list(view.shape(name))}, the model needs {list(wanted[name])}"
+        more = f" ({len(wrong)} keys have the wrong shape)" if len(wrong) > 1 else ""
+        raise CheckpointError(view.path, problem + more, name)
+
+
+def placed(
+    view: FileView, name: str, tensor: torch.Tensor, dtype: torch.dtype | None, device: torch.device | str
+) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor.to(device)
+    if dtype is None and tensor.itemsize == 1:
+        raise CheckpointError(
+            view.path, f"is stored as {tensor.dtype}; a dtype to compute in is needed", name
+        )
+    return tensor.to(device=device, dtype=dtype or tensor.dtype)
 
 
 def assign(module: nn.Module, name: str, tensor: torch.Tensor) -> None:

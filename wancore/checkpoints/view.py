@@ -1,53 +1,80 @@
-"""A checkpoint on disk, seen through its headers: one file, or a folder of shards with its config."""
+"""A checkpoint on disk, seen through its headers: one file, or the shards of one model."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wancore.checkpoints.header import Entry, HeaderError, read_header
+from wancore.checkpoints.container import container_of
+from wancore.checkpoints.reader import Piece, Reader
 from wancore.errors import CheckpointError
 
 if TYPE_CHECKING:
     import torch
 
-INDEX_SUFFIX = ".safetensors.index.json"
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a view: `dtype` in safetensors' spelling, and the pieces its data is made of.
+
+    Several pieces are stacked along the first axis; the result is seen in `shape`.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    pieces: tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
 class FileView:
-    """Names, shapes, dtypes, header and file name of a checkpoint; data only through `tensor`.
+    """Names, shapes, dtypes, header metadata and file name of a checkpoint; data only on demand.
 
-    `names` maps each tensor's current name to the (file, name in that file) that holds it, so a
-    renamed view still reads the right bytes. `rows` lists the tensors that are only the rows
-    [first, end) of the stored one.
+    `path` is the file or folder that was opened, `config` its config.json (None without one). Every
+    method that renames, splits or joins returns another view of the same bytes.
     """
 
     path: Path
-    entries: Mapping[str, Entry]
-    names: Mapping[str, tuple[Path, str]]
+    entries: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]
     config: Mapping[str, Any] | None
-    rows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries
 
+    def __len__(self) -> int:
+        return len(self.entries)
+
     def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor. Raises `CheckpointError` if there is none of this name."""
+        if name not in self.entries:
+            raise CheckpointError(self.path, "is missing", name)
         return self.entries[name].shape
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold the view's tensors."""
+        return tuple(dict.fromkeys(p.file for info in self.entries.values() for p in info.pieces))
+
     def renamed(self, names: Mapping[str, str]) -> FileView:
-        """The same data under new names: `names` maps old to new; entries not listed are left out."""
-        return replace(
-            self,
-            entries={new: self.entries[old] for old, new in names.items()},
-            names={new: self.names[old] for old, new in names.items()},
-            rows={new: self.rows[old] for old, new in names.items() if old in self.rows},
-        )
+        """The same data under new names: `names` maps old to new; entries not listed are left out.
+
+        Raises `CheckpointError` where two tensors would get one name.
+        """
+        entries: dict[str, TensorInfo] = {}
+        for old, new in names.items():
+            if new in entries:
+                raise CheckpointError(self.path, f"and another tensor would both be named {new!r}", old)
+            entries[new] = self.entries[old]
+        return replace(self, entries=entries)
+
+    def under(self, prefix: str) -> FileView:
+        """The tensors whose names begin with `prefix`, without it."""
+        return self.renamed({n: n[len(prefix) :] for n in self.entries if n.startswith(prefix)})
 
     def split_rows(self, splits: Mapping[str, Sequence[str]]) -> FileView:
         """Each tensor named in `splits` becomes equal blocks of its rows, in order, under the new names.
@@ -55,21 +82,40 @@ class FileView:
         For layers that one layout stores fused and another apart, e.g. `to_qkv` [3D, D] as q, k, v.
         Raises `CheckpointError` where the rows do not divide evenly.
         """
-        entries, names, rows = dict(self.entries), dict(self.names), dict(self.rows)
+        entries = dict(self.entries)
         for old, parts in splits.items():
-            whole, source, count = entries.pop(old), names.pop(old), len(parts)
-            if not whole.shape or whole.shape[0] % count:
-                raise CheckpointError(
-                    self.path, f"{list(whole.shape)} does not split into {count} row blocks", old
-                )
-            height, size = whole.shape[0] // count, (whole.end - whole.start) // count
-            first = rows.pop(old, (0, 0))[0]
+            whole, count = entries.pop(old), len(parts)
+            if not whole.shape or whole.shape[0] % count or len(whole.pieces) > 1:
+                problem = f"{list(whole.shape)} does not split into {count} row blocks"
+                raise CheckpointError(self.path, problem, old)
+            height, (piece,) = whole.shape[0] // count, whole.pieces
+            first = piece.rows[0] if piece.rows else 0
             for i, new in enumerate(parts):
-                start = whole.start + i * size
-                entries[new] = replace(whole, shape=(height, *whole.shape[1:]), start=start, end=start + size)
-                names[new] = source
-                rows[new] = (first + i * height, first + (i + 1) * height)
-        return replace(self, entries=entries, names=names, rows=rows)
+                rows = (first + i * height, first + (i + 1) * height)
+                shape, pieces = (height, *whole.shape[1:]), (replace(piece, rows=rows),)
+                entries[new] = replace(whole, shape=shape, nbytes=whole.nbytes // count, pieces=pieces)
+        return replace(self, entries=entries)
+
+    def joined_rows(self, joins: Mapping[str, Sequence[str]]) -> FileView:
+        """The opposite of `split_rows`: the listed tensors, stacked along the first axis, under one name.
+
+        Raises `CheckpointError` where they differ in dtype or in any other axis.
+        """
+        entries = dict(self.entries)
+        for new, parts in joins.items():
+            infos = [entries.pop(name) for name in parts]
+            if len({(info.dtype, info.shape[1:], len(info.shape) > 0) for info in infos}) != 1 or (
+                not infos[0].shape
+            ):
+                shapes = ", ".join(f"{info.dtype}{list(info.shape)}" for info in infos)
+                raise CheckpointError(self.path, f"cannot be joined from {shapes}", new)
+            entries[new] = TensorInfo(
+                dtype=infos[0].dtype,
+                shape=(sum(info.shape[0] for info in infos), *infos[0].shape[1:]),
+                nbytes=sum(info.nbytes for info in infos),
+                pieces=tuple(piece for info in infos for piece in info.pieces),
+            )
+        return replace(self, entries=entries)
 
     def reshaped(self, shapes: Mapping[str, Sequence[int]]) -> FileView:
         """The same data with the given tensors seen in another shape, e.g. `[1, 1, D]` as `[D]`.
@@ -84,87 +130,44 @@ class FileView:
             entries[name] = replace(entries[name], shape=tuple(shape))
         return replace(self, entries=entries)
 
+    @contextmanager
+    def reader(self) -> Iterator[ViewReader]:
+        """For reading many tensors: each file is opened once."""
+        with Reader() as reader:
+            yield ViewReader(self, reader)
+
     def tensor(self, name: str) -> torch.Tensor:
-        """The tensor, memory-mapped where the platform allows it. Raises `CheckpointError`."""
-        from safetensors import SafetensorError, safe_open
+        """One tensor, memory-mapped where the platform allows it; for many, use `reader`.
 
-        file, stored = self.names[name]
-        try:
-            with safe_open(file, framework="pt", device="cpu") as handle:
-                whole: torch.Tensor = handle.get_tensor(stored)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(file, f"cannot be read: {error}", stored) from error
-        part = whole[slice(*self.rows[name])] if name in self.rows else whole
-        return part.reshape(self.shape(name))
+        Raises `CheckpointError` naming the file and the key.
+        """
+        with self.reader() as reader:
+            return reader.tensor(name)
 
 
-def open_view(path: Path | str) -> FileView:
-    """Opens a `.safetensors` file, or a folder with one checkpoint (shards, index, config.json).
+@dataclass(frozen=True)
+class ViewReader:
+    """Reads tensors of `view` by the names they have there."""
 
-    Raises `CheckpointError` for a missing, malformed, truncated or ambiguous checkpoint.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return open_folder(path)
-    if not path.exists():
-        raise CheckpointError(path, "no such file or folder")
-    if path.suffix in (".pth", ".pt", ".bin", ".ckpt"):
-        raise CheckpointError(path, "is a pickle file; only safetensors files are read")
-    return merge(path, [path], config=None)
+    view: FileView
+    files: Reader
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """As `FileView.tensor`."""
+        shape = self.view.shape(name)
+        return self.files.stacked(self.view.entries[name].pieces).reshape(shape)
 
 
-def open_folder(folder: Path) -> FileView:
-    config_file = folder / "config.json"
-    config = read_json(config_file) if config_file.exists() else None
-    indexes = sorted(folder.glob("*" + INDEX_SUFFIX))
-    files = sorted(folder.glob("*.safetensors"))
-    if len(indexes) == 1:
-        return merge(folder, indexed_files(indexes[0]), config)
-    if len(indexes) > 1 or len(files) > 1:
-        names = ", ".join(f.name for f in (indexes or files)[:4])
-        raise CheckpointError(folder, f"holds several checkpoints ({names}); name one of them")
-    if not files:
-        raise CheckpointError(folder, "holds no .safetensors file")
-    return merge(folder, files, config)
-
-
-def indexed_files(index: Path) -> list[Path]:
-    """The shard files an index names. Raises when one is missing or lies outside the folder."""
-    weight_map = read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not all(isinstance(f, str) for f in weight_map.values()):
-        raise CheckpointError(index, "has no weight_map of key to file name")
-    files = []
-    for name in sorted(set(weight_map.values())):
-        if Path(name).name != name or name in ("", ".", ".."):
-            raise CheckpointError(index, f"names the shard {name!r}; accepted: a plain file name")
-        if not (index.parent / name).exists():
-            raise CheckpointError(index, f"names the shard {name!r}, which is missing")
-        files.append(index.parent / name)
-    return files
-
-
-def merge(path: Path, files: list[Path], config: Mapping[str, Any] | None) -> FileView:
-    entries: dict[str, Entry] = {}
-    names: dict[str, tuple[Path, str]] = {}
+def view_of(path: Path, files: Sequence[Path], config: Mapping[str, Any] | None) -> FileView:
+    """One view of all tensors in `files`. Raises `CheckpointError` where a name occurs twice."""
+    entries: dict[str, TensorInfo] = {}
     metadata: dict[str, str] = {}
     for file in files:
-        try:
-            header = read_header(file)
-        except HeaderError as error:
-            raise CheckpointError(file, str(error)) from error
-        for name, entry in header.tensors.items():
+        tensors, described = container_of(file).header(file)
+        for name, entry in tensors.items():
             if name in entries:
-                raise CheckpointError(file, f"also stands in {names[name][0].name}", name)
-            entries[name], names[name] = entry, (file, name)
-        metadata.update(header.metadata)
-    return FileView(path, entries, names, metadata, config)
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(file, f"cannot be read as JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise CheckpointError(file, "is not a JSON object")
-    return document
+                raise CheckpointError(file, f"is also in {entries[name].pieces[0].file.name}", name)
+            pieces = (Piece(file, name),)
+            entries[name] = TensorInfo(entry.dtype, entry.shape, entry.end - entry.start, pieces)
+        metadata.update(described)
+    return FileView(path, entries, metadata, config)

@@ -1,0 +1,143 @@
+"""Loading a module: strict, in the asked dtype, and without a second copy in memory."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from tests.checkpoints.synthetic import write_headers
+from wancore.checkpoints import load_module, open_view
+from wancore.checkpoints.load import materialised
+from wancore.errors import CheckpointError
+
+
+class Net(nn.Module):
+    def __init__(self, width: int = 4, layers: int = 2) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
+        self.register_buffer("count", torch.zeros(2, dtype=torch.int64))
+        self.register_buffer("scratch", torch.zeros(2), persistent=False)
+
+
+def on_meta(**sizes: int) -> Net:
+    with torch.device("meta"):
+        return Net(**sizes)
+
+
+def saved(tmp_path: Path, dtype: torch.dtype = torch.float32) -> tuple[dict[str, torch.Tensor], Path]:
+    tensors = {k: v.to(dtype) if v.is_floating_point() else v for k, v in Net().state_dict().items()}
+    save_file(tensors, tmp_path / "net.safetensors")
+    return tensors, tmp_path / "net.safetensors"
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, torch.float8_e4m3fn])
+def test_tensors_arrive_in_the_asked_dtype(tmp_path: Path, stored: torch.dtype) -> None:
+    tensors, path = saved(tmp_path, stored)
+    net = on_meta()
+    load_module(net, open_view(path), dtype=torch.float64)
+    for name, tensor in net.state_dict().items():
+        wanted = tensors[name].double() if tensors[name].is_floating_point() else tensors[name]
+        assert torch.equal(tensor, wanted) and tensor.dtype == wanted.dtype
+    assert not any(p.requires_grad for p in net.parameters())
+
+
+def test_without_a_dtype_tensors_stay_as_stored(tmp_path: Path) -> None:
+    _, path = saved(tmp_path, torch.bfloat16)
+    net = on_meta()
+    load_module(net, open_view(path))
+    assert net.layers[0].weight.dtype == torch.bfloat16
+    assert not materialised(net)  # the non-persistent buffer is the module's own business
+    net.scratch = torch.zeros(2)
+    assert materialised(net)
+
+
+def test_float8_needs_a_dtype(tmp_path: Path) -> None:
+    _, path = saved(tmp_path, torch.float8_e5m2)
+    with pytest.raises(CheckpointError, match=r"key 'layers\.0\.weight': is stored as torch.float8_e5m2"):
+        load_module(on_meta(), open_view(path))
+
+
+def test_missing_and_unexpected_keys_are_listed_briefly(tmp_path: Path) -> None:
+    save_file(
+        {f"x{i}": torch.zeros(1) for i in range(9)} | {"count": torch.zeros(2)}, tmp_path / "x.safetensors"
+    )
+    view = open_view(tmp_path / "x.safetensors")
+    missing = "4 keys missing (layers.0.weight, layers.0.bias, layers.1.weight, …)"
+    with pytest.raises(CheckpointError, match=re.escape(missing + "; 9 keys unexpected (x0, x1, x2, …)")):
+        load_module(on_meta(), view)
+
+
+def test_ignored_keys_may_be_there(tmp_path: Path) -> None:
+    tensors, path = saved(tmp_path)
+    save_file({**tensors, "extra": torch.zeros(1)}, path)
+    load_module(on_meta(), open_view(path), ignore={"extra", "another"})
+
+
+def test_a_wrong_shape_is_refused_before_anything_is_assigned(tmp_path: Path) -> None:
+    tensors, path = saved(tmp_path)
+    save_file(tensors | {"layers.1.bias": torch.zeros(5)}, path)
+    net = on_meta()
+    with pytest.raises(CheckpointError, match=r"'layers\.1\.bias': has shape \[5\], the model needs \[4\]"):
+        load_module(net, open_view(path))
+    assert net.layers[0].weight.is_meta
+
+
+@pytest.mark.parametrize(
+    ("extra", "dtype", "name"),
+    [
+        ("scale_weight", "F8_E4M3", "fp8 with scale_weight"),
+        ("weight_scale", "F8_E4M3", "fp8 with weight_scale"),
+        ("weight_scale", "I8", "int8 with weight_scale"),
+        ("weight_scale", "U8", "4-bit float"),
+        ("comfy_quant", "F8_E4M3", "ComfyUI quantisation"),
+        ("other", "I8", "packed integers"),
+    ],
+)
+def test_quantised_files_are_refused_by_name(tmp_path: Path, extra: str, dtype: str, name: str) -> None:
+    shapes = {"layers.0.weight": [4, 4], f"layers.0.{extra}": [1]}
+    path = write_headers(tmp_path / "q.safetensors", shapes, {"layers.0.weight": dtype})
+    with pytest.raises(CheckpointError, match=re.escape(f"is quantised ({name}")):
+        load_module(on_meta(), open_view(path), dtype=torch.float32)
+
+
+def test_each_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def counting(file: str, **options: object) -> object:
+        opened.append(file)
+        return safe_open(file, **options)
+
+    tensors, path = saved(tmp_path)
+    monkeypatch.setattr("safetensors.safe_open", counting)
+    load_module(on_meta(), open_view(path))
+    assert opened == [str(path)] and len(tensors) > 1
+
+
+def anonymous_bytes() -> int:
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Anonymous:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no Anonymous line")
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux")
+def test_loading_maps_the_file_instead_of_copying_it(tmp_path: Path) -> None:
+    sizes = {"width": 2560, "layers": 8}
+    shapes = {k: list(v.shape) for k, v in on_meta(**sizes).state_dict().items()}
+    path = write_headers(tmp_path / "big.safetensors", shapes, {"count": "I64"})
+    total = path.stat().st_size
+    assert total > 200_000_000
+    net, before = on_meta(**sizes), anonymous_bytes()
+    load_module(net, open_view(path))
+    assert sum(float(layer.weight[0, 0]) for layer in net.layers) == 0
+    assert anonymous_bytes() - before < total // 20
+    # Converting allocates the converted tensors and, at any time, no more than one stored one.
+    halves = on_meta(**sizes)
+    load_module(halves, open_view(path), dtype=torch.bfloat16)
+    assert total // 2 - 1_000_000 < anonymous_bytes() - before < total // 2 + total // 10
