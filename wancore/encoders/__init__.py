@@ -1,0 +1,35 @@
+"""Text, image and audio encoders: what turns a user's inputs into features.
+
+The networks are those of `transformers`; this package maps the community's checkpoint layouts onto
+them and adds the preprocessing. Names are resolved on first use, so importing the package costs
+neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wancore.encoders.prompts import clean_prompt, split_weights
+    from wancore.encoders.tokenizer import Tokenizer, load_tokenizer
+
+HOMES = {
+    "clean_prompt": "prompts",
+    "split_weights": "prompts",
+    "Tokenizer": "tokenizer",
+    "load_tokenizer": "tokenizer",
+}
+
+__all__ = [
+    "Tokenizer",
+    "clean_prompt",
+    "load_tokenizer",
+    "split_weights",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
