@@ -11,19 +11,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wancore.encoders.cache import PromptCache
     from wancore.encoders.prompts import clean_prompt, split_weights
+    from wancore.encoders.text import TextEncoder, encoder_identity, load_text_encoder
     from wancore.encoders.tokenizer import Tokenizer, load_tokenizer
 
 HOMES = {
+    "PromptCache": "cache",
     "clean_prompt": "prompts",
     "split_weights": "prompts",
+    "TextEncoder": "text",
+    "encoder_identity": "text",
+    "load_text_encoder": "text",
     "Tokenizer": "tokenizer",
     "load_tokenizer": "tokenizer",
 }
 
 __all__ = [
+    "PromptCache",
+    "TextEncoder",
     "Tokenizer",
     "clean_prompt",
+    "encoder_identity",
+    "load_text_encoder",
     "load_tokenizer",
     "split_weights",
 ]
