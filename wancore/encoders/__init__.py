@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wancore.encoders.cache import PromptCache
+    from wancore.encoders.image import ImageEncoder, load_image_encoder
     from wancore.encoders.prompts import clean_prompt, split_weights
     from wancore.encoders.text import TextEncoder, encoder_identity, load_text_encoder
     from wancore.encoders.tokenizer import Tokenizer, load_tokenizer
 
 HOMES = {
     "PromptCache": "cache",
+    "ImageEncoder": "image",
+    "load_image_encoder": "image",
     "clean_prompt": "prompts",
     "split_weights": "prompts",
     "TextEncoder": "text",
@@ -28,11 +31,13 @@ HOMES = {
 }
 
 __all__ = [
+    "ImageEncoder",
     "PromptCache",
     "TextEncoder",
     "Tokenizer",
     "clean_prompt",
     "encoder_identity",
+    "load_image_encoder",
     "load_text_encoder",
     "load_tokenizer",
     "split_weights",
