@@ -8,6 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from wancore.errors import InvalidInput
 from wancore.kernels.attention import Attend
 from wancore.transformer.adapter import Part
 from wancore.transformer.keys import KeySet, TextKeys, read_all
@@ -94,4 +95,6 @@ class TextAttention(nn.Module):
 
 def zero_text_rows(x: Tensor, length: int) -> Tensor:
     """Text embeddings [n, C] padded with zero rows to `length`; the padding is attended to, unmasked."""
+    if len(x) > length:
+        raise InvalidInput("text", f"{len(x)} rows", f"at most {length} rows")
     return torch.cat((x, x.new_zeros(length - len(x), x.shape[1])))

@@ -36,6 +36,7 @@ class Layout:
     fixed: Tensor
     rotation: Rotation
     plan: Plan | None
+    frequencies: Frequencies
 
     def times(self, t: Tensor) -> Tensor:
         """Timesteps [K] of all levels; `t` as in `Clock.at`."""
@@ -87,7 +88,7 @@ def build_layout(
         canvas, clock, tuple(order), spans, text_rows, levels,
         pairs[:, 0].to(device), pairs[:, 1].to(device),
         torch.tensor(fixed, dtype=torch.float64, device=device),
-        Rotation.of(torch.cat(factors), device), plan,
+        Rotation.of(torch.cat(factors), device), plan, frequencies,
     )  # fmt: skip
 
 

@@ -68,9 +68,12 @@ class WanTransformer(nn.Module):
         tokens = self.patch_embedding(latents[None].to(self.dtype))
         return rearrange(tokens, "1 d f h w -> (f h w) d")
 
-    def embed_text(self, text: Tensor) -> Tensor:
-        """Text encoder rows [n, text_dim], n <= text_len -> [text_len, D]; the padding rows count too."""
-        padded = zero_text_rows(text.to(self.dtype), self.config.text_len)
+    def embed_text(self, text: Tensor, length: int | None = None) -> Tensor:
+        """Text encoder rows [n, text_dim] -> [length, D]; the zero rows of the padding count too.
+
+        `length`: None for the model's own `text_len`. Raises `InvalidInput` if there are more rows.
+        """
+        padded = zero_text_rows(text.to(self.dtype), self.config.text_len if length is None else length)
         embedded: Tensor = self.text_embedding(padded)
         return embedded
 

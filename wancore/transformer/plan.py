@@ -32,6 +32,18 @@ class Plan:
         stops = [sum(lengths[: i + 1]) for i in range(len(lengths))]
         return cls(tuple(((stop - n, stop), ((0, stop),)) for stop, n in zip(stops, lengths, strict=True)))
 
+    def first(self, rows: int) -> Plan:
+        """The plan among the first `rows` rows alone."""
+
+        def cut(span: Span) -> Span:
+            return span[0], min(span[1], rows)
+
+        return Plan(
+            tuple(
+                (cut(q), tuple(cut(k) for k in keys if k[0] < rows)) for q, keys in self.spans if q[0] < rows
+            )
+        )
+
 
 @dataclass(frozen=True)
 class Memory:

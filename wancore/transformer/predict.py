@@ -28,9 +28,18 @@ class EmbeddedText:
     keys: list[TextKeys]
 
     @classmethod
-    def of(cls, model: WanTransformer, text: Tensor | None, image: Tensor | None = None) -> EmbeddedText:
-        """`text` [n, text_dim] from the text encoder, `image` [L, image_dim] from CLIP."""
-        embedded = model.embed_text(text) if text is not None else None
+    def of(
+        cls,
+        model: WanTransformer,
+        text: Tensor | None,
+        image: Tensor | None = None,
+        length: int | None = None,
+    ) -> EmbeddedText:
+        """`text` [n, text_dim] from the text encoder, `image` [L, image_dim] from CLIP.
+
+        `length`: rows that the text is padded to, where the family departs from the model's own.
+        """
+        embedded = model.embed_text(text, length) if text is not None else None
         tokens = model.embed_image(image) if image is not None else None
         return cls(embedded, tokens, model.text_keys(embedded, tokens))
 

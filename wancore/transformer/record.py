@@ -19,7 +19,7 @@ from wancore.transformer.canvas import Canvas, Segment
 from wancore.transformer.keys import TextKeys
 from wancore.transformer.levels import Levels
 from wancore.transformer.model import WanTransformer
-from wancore.transformer.rope import Rotation
+from wancore.transformer.rope import Frequencies, Rotation
 from wancore.transformer.stream import Stream
 
 Want = Literal["kv", "input"]
@@ -49,14 +49,16 @@ def record(
     want: Want,
     keys: Sequence[TextKeys] = (),
     low_rank: Mapping[str, LowRank] | None = None,
+    frequencies: Frequencies | None = None,
 ) -> list[Recorded]:
     """One entry per block, of a run over `segment` alone at its own timestep (0 unless it says).
 
     `canvas`: the grid that the segment's positions refer to. `keys`: text that the segment reads,
     if it takes part in text attention. `low_rank`: by module name (`blocks.0.self_attn.q`), active
-    in this run only.
+    in this run only. `frequencies`: those of the layout that will read the recording, where they
+    are not the model's own (a stretched or slowed rotation).
     """
-    rotation = Rotation.of(segment.rope(canvas, model.frequencies), model.device)
+    rotation = Rotation.of(segment.rope(canvas, frequencies or model.frequencies), model.device)
     rows = len(segment.tokens)
     text_rows = rows if segment.text and keys else 0
     stream = Stream(Levels(), rotation, rows, text_rows, None, model.attend)

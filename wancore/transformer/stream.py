@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wancore.kernels.attention import Attend
 from wancore.transformer.levels import Levels
@@ -20,3 +20,16 @@ class Stream:
     text_rows: int
     plan: Plan | None
     attend: Attend
+
+    def canvas_only(self) -> Stream:
+        """The canvas rows as a sequence of their own, for a side network that no segment enters."""
+        n = self.canvas_rows
+        if len(self.rotation.cos) == n:
+            return self
+        return replace(
+            self,
+            levels=self.levels.first(n),
+            rotation=self.rotation.rows(0, n),
+            text_rows=min(self.text_rows, n),
+            plan=self.plan.first(n) if self.plan is not None else None,
+        )
