@@ -4,4 +4,21 @@ from __future__ import annotations
 
 from wancore.parity.kind import Kind
 
-KINDS: tuple[Kind, ...] = ()
+CASES = "wancore.encoders.parity_cases"
+
+KINDS: tuple[Kind, ...] = tuple(
+    Kind("_encoders", kind, f"{CASES}:{kind}")
+    for kind in (
+        "clip_preprocess_comfy",
+        "clip_visual",
+        "clip_visual_hf",
+        "normalise_audio",
+        "prompt_weights",
+        "text_clean",
+        "umt5_buckets",
+        "umt5_hf",
+        "umt5_wan",
+        "wav2vec2_interp",
+        "whisper_groups",
+    )
+)
