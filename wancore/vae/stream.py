@@ -1,0 +1,119 @@
+"""Decoding and encoding while the frames arrive, with memory independent of their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from wancore.errors import InvalidInput
+from wancore.vae.history import History
+from wancore.vae.network import VaeNetwork
+from wancore.vae.statistics import LatentStatistics
+
+
+class DecoderStream:
+    """Turns latent frames into pixel frames as they come: 1 for the first, then `temporal_stride` each.
+
+    What comes out does not depend on how the latent frames are grouped into pushes.
+    `step` is the number of latent frames per pass through the network (after the first, which
+    goes alone): more than 1 takes proportionally more memory and may differ in the last bits.
+    `clamp` limits pixels to [-1, 1].
+    """
+
+    def __init__(
+        self, network: VaeNetwork, statistics: LatentStatistics, *, step: int = 1, clamp: bool = True
+    ) -> None:
+        if step < 1:
+            raise InvalidInput("step", step, "a positive number of latent frames")
+        self.network, self.statistics, self.step, self.clamp = network, statistics, step, clamp
+        self.history = History()
+
+    def reset(self) -> None:
+        """Forgets the past: the next latent frame is a first one."""
+        self.history = History()
+
+    def push(self, latent: Tensor) -> Tensor:
+        """`latent` [C, n >= 1, h, w], normalised -> float32 [3, frames, H, W] in [-1, 1], same device.
+
+        Raises `InvalidInput` for a wrong shape or a size that changes within the stream.
+        """
+        return torch.cat(list(self.steps(latent)), dim=1)
+
+    def steps(self, latent: Tensor) -> Iterator[Tensor]:
+        """As `push`, but yields the frames of each pass through the network as soon as they exist."""
+        check_clip("latent", latent, self.network.architecture.latent_channels)
+        start = 0
+        while start < latent.shape[1]:
+            count = 1 if self.history.first else self.step
+            yield self.decode(latent[:, start : start + count])
+            start += count
+
+    @torch.no_grad()
+    def decode(self, latent: Tensor) -> Tensor:
+        weight = self.network.conv2.weight
+        check_same_size(self.history, "latent", latent)
+        raw = self.statistics.denormalise(latent[None].to(weight.device)).to(weight.dtype)
+        pixels = self.network.decode_chunk(raw, self.history)[0].float()
+        return (pixels.clamp_(-1, 1) if self.clamp else pixels).to(latent.device)
+
+
+class EncoderStream:
+    """Turns pixel frames into latent frames: the first frame into one, then `temporal_stride` into one."""
+
+    def __init__(self, network: VaeNetwork, statistics: LatentStatistics) -> None:
+        self.network, self.statistics = network, statistics
+        self.history = History()
+
+    def reset(self) -> None:
+        """Forgets the past: the next frame is a first one."""
+        self.history = History()
+
+    def push(self, video: Tensor) -> Tensor:
+        """`video` [3, n, H, W] in [-1, 1] -> normalised latents, float32 [C, frames, h, w], same device.
+
+        n is 1 + 4k in the first push and 4k after it (for a temporal stride of 4). Raises
+        `InvalidInput` for any other n, a wrong shape, or a size that changes within the stream.
+        """
+        return torch.cat(list(self.steps(video)), dim=1)
+
+    def steps(self, video: Tensor) -> Iterator[Tensor]:
+        """As `push`, but yields each latent frame as soon as it exists."""
+        check_clip("video", video, 3)
+        group = self.network.architecture.temporal_stride
+        lead = 1 if self.history.first else 0
+        if video.shape[1] % group != lead % group:
+            raise InvalidInput("video", tuple(video.shape), frames_accepted(group, lead))
+        start = 0
+        while start < video.shape[1]:
+            count = 1 if self.history.first else group
+            yield self.encode(video[:, start : start + count])
+            start += count
+
+    @torch.no_grad()
+    def encode(self, video: Tensor) -> Tensor:
+        weight = self.network.conv1.weight
+        check_same_size(self.history, "video", video)
+        pixels = video[None].to(weight.device, weight.dtype)
+        raw = self.network.encode_chunk(pixels, self.history)
+        return self.statistics.normalise(raw)[0].to(video.device)
+
+
+def check_clip(field: str, clip: Tensor, channels: int) -> None:
+    if clip.ndim != 4 or clip.shape[0] != channels or 0 in clip.shape:
+        raise InvalidInput(field, tuple(clip.shape), f"shape [{channels}, frames, height, width]")
+    if not clip.is_floating_point():
+        raise InvalidInput(field, clip.dtype, "a floating point type")
+
+
+def check_same_size(history: History, field: str, clip: Tensor) -> None:
+    size = (clip.shape[-2], clip.shape[-1])
+    if history.first:
+        history.size = size
+    elif history.size != size:
+        raise InvalidInput(field, tuple(clip.shape), f"frames of {list(history.size)}, as the stream began")
+
+
+def frames_accepted(group: int, lead: int) -> str:
+    return f"shape [3, frames, height, width] with {f'{lead} + ' if lead else ''}{group}k frames"
