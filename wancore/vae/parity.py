@@ -4,4 +4,16 @@ from __future__ import annotations
 
 from wancore.parity.kind import Kind
 
-KINDS: tuple[Kind, ...] = ()
+KINDS: tuple[Kind, ...] = tuple(
+    Kind("_vae", kind, f"wancore.vae.parity_cases:{kind}")
+    for kind in (
+        "latent_rgb",
+        "taehv_case",
+        "vae_decode",
+        "vae_diffusers",
+        "vae_encode",
+        "vae_end_image",
+        "vae_stream",
+        "vae_tiled",
+    )
+)
