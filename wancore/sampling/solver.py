@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import Tensor
+from wancore.errors import InvalidInput
 
-#: Draws standard normal noise of the given shape, float32, from the request's CPU generator.
-Draw = Callable[[torch.Size], Tensor]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Draw(Protocol):
+    """Draws standard normal noise of the given shape, float32, from the run's CPU generator."""
+
+    def __call__(self, shape: torch.Size, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -22,13 +29,34 @@ class Schedule:
 
     `sigmas` [n + 1] float32, 0..1, falling: before each step, and after the last one.
     `timesteps` [n] float32 or int64: what the model is shown at each step, 0..1000.
+    `noise_scale`: the run starts from this times the initial noise.
+    `whole`: the number of steps of the schedule that this one is a part of; None: it is all of it.
+
+    Raises InvalidInput if a step does not lower the noise level.
     """
 
     sigmas: Tensor
     timesteps: Tensor
+    noise_scale: float = 1.0
+    whole: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.sigmas) != len(self.timesteps) + 1:
+            raise ValueError(f"{len(self.sigmas)} noise levels for {len(self.timesteps)} steps")
+        levels = self.sigmas.tolist()
+        falls = all(after < before for before, after in pairwise(levels))
+        if not (len(self) and falls and levels[0] <= 1 and levels[-1] >= 0):
+            raise InvalidInput(
+                "sigmas", levels, "at least one step, levels from at most 1 to at least 0, falling"
+            )
 
     def __len__(self) -> int:
         return len(self.timesteps)
+
+    @property
+    def planned(self) -> int:
+        """Number of steps of the whole schedule."""
+        return len(self) if self.whole is None else self.whole
 
 
 class Solver(Protocol):
@@ -37,9 +65,13 @@ class Solver(Protocol):
     def step(self, i: int, x: Tensor, velocity: Tensor, draw: Draw) -> Tensor:
         """The latent at `sigmas[i + 1]`, from `x` at `sigmas[i]` and the model's velocity there.
 
-        `x`, `velocity`: float32, any shape. Steps are taken in order, each once.
+        `x`, `velocity`: float32, any shape. Steps are taken in order from 0, each once.
         """
         ...
+
+
+MakeSchedule = Callable[[int, float], Schedule]
+MakeSolver = Callable[[Schedule], Solver]
 
 
 @dataclass(frozen=True)
@@ -47,9 +79,12 @@ class SolverSpec:
     """A solver that a user can name.
 
     `schedule(steps, shift)` makes the noise levels; `make(schedule)` a fresh solver for one run.
+    `free_levels`: `make` also takes levels that the user lists; False for a solver that is nothing
+    but its own fixed levels.
     """
 
     name: str
     help: str
-    schedule: Callable[[int, float], Schedule]
-    make: Callable[[Schedule], Solver]
+    schedule: MakeSchedule
+    make: MakeSolver
+    free_levels: bool = True
