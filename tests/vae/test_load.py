@@ -12,6 +12,7 @@ from tests.vae.tiny import ARCHITECTURES, make_vae, noise, on_meta, wan_2_1, wri
 from wancore.checkpoints import open_view
 from wancore.errors import CheckpointError
 from wancore.vae import LatentStatistics, load_vae
+from wancore.vae.load import channels_last
 
 SIXTEEN = (-0.7571, 2.8184)  # published mean and deviation of the first of 16 channels
 FORTY_EIGHT = (-0.2289, 0.4765)
@@ -49,6 +50,15 @@ def test_dtype(tmp_path: Path) -> None:
     assert load_vae(file).dtype == torch.bfloat16
     full = load_vae(file, dtype=torch.float32)
     assert {p.dtype for p in full.network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("version", ARCHITECTURES)
+def test_the_layout_of_the_weights_changes_no_pixel(version: str) -> None:
+    plain, turned = make_vae(version), make_vae(version)
+    channels_last(turned.network)
+    assert turned.network.decoder.conv1.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    latent = noise(16, 2, 2, 3)
+    torch.testing.assert_close(turned.decode(latent), plain.decode(latent), rtol=0, atol=1e-5)
 
 
 def test_missing_and_unexpected_keys_are_named(tmp_path: Path) -> None:

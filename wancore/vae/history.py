@@ -8,16 +8,17 @@ from torch import Tensor, nn
 
 
 class History:
-    """The last input frames of every causal layer of one stream, and whether a chunk has gone through.
+    """The last input frames of every causal layer of one stream.
 
+    `first`: no chunk has gone through yet; `size`: height and width of the frames that come in.
     The network itself holds nothing, so several streams can run on one network at a time.
-    Size is independent of the number of frames. Original semantics: the `feat_cache` list of
+    What it holds does not grow with the number of frames. Original semantics: the `feat_cache` list of
     Wan-Video/Wan2.1 `wan/modules/vae.py`, whose missing frames count as zeros.
     """
 
     def __init__(self) -> None:
         self.first = True
-        self.size = (0, 0)  # height and width of what came in
+        self.size = (0, 0)
         self.slots: dict[nn.Module, Tensor] = {}
 
     def extend(self, layer: nn.Module, x: Tensor, count: int, dim: int = 2) -> Tensor:

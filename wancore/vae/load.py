@@ -40,14 +40,14 @@ def load_vae(
     with torch.device("meta"):
         network = VaeNetwork(architecture)
     load_module(network, found.view, dtype=dtype, device=device)
-    return Vae(laid_out(network.eval()), statistics)
+    if torch.device(device).type == "cuda":
+        channels_last(network)
+    return Vae(network.eval(), statistics)
 
 
-def laid_out(network: VaeNetwork) -> VaeNetwork:
-    """On a GPU, weights channels last: activations then are too, and no convolution converts either."""
-    if network.conv1.weight.is_cuda:
-        formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d | nn.Conv3d):
-                module.weight.data = module.weight.contiguous(memory_format=formats[module.weight.ndim])
-    return network
+def channels_last(network: nn.Module) -> None:
+    """Lays the weights of all convolutions out channels last, as tensor cores take them."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            module.weight.data = module.weight.contiguous(memory_format=formats[module.weight.ndim])

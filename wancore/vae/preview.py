@@ -14,6 +14,7 @@ from wancore.errors import CheckpointError, InvalidInput
 from wancore.vae import taehv
 from wancore.vae.files import VaeKind, recognise
 from wancore.vae.history import History
+from wancore.vae.load import channels_last
 from wancore.vae.statistics import LatentStatistics
 from wancore.vae.stream import check_clip, check_same_size
 from wancore.vae.taehv_files import FRAMES, patch_size, read_decoder, read_encoder
@@ -154,6 +155,8 @@ def load_preview(
     with torch.device("meta"):
         network = PreviewNetwork(encoder, decoder, wide=wide)
     load_module(network, view, dtype=dtype, device=device)
+    if torch.device(device).type == "cuda":
+        channels_last(network)
     if raw_latents is None:
         raw_latents = view.path.name.startswith("lighttae")
     raw = LatentStatistics.of(view, decoder.latent) if raw_latents else None
