@@ -1,0 +1,93 @@
+"""Families that are known by name, whether or not their plugin is installed (fingerprints.json).
+
+It lets `inspect` and errors say whose file something is and what to install; it loads nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from wancore.checkpoints.base_keys import has_base
+from wancore.checkpoints.canonical import DATA, to_canonical
+from wancore.checkpoints.claim import DecidedBy, Kind
+from wancore.checkpoints.fingerprint import Fingerprint, read_fingerprints
+from wancore.checkpoints.view import FileView
+
+
+@dataclass(frozen=True)
+class KnownFamily:
+    """A family a file may belong to.
+
+    `distribution`: what to install for it; None where no plugin is known. `decided_by`: "keys" where
+    they fit no other family, "hint" where the file's name chose between several with these keys.
+    """
+
+    family: str
+    distribution: str | None
+    variant: str
+    kind: Kind
+    decided_by: DecidedBy
+
+
+@dataclass(frozen=True)
+class KnownFamilies:
+    """`fits`: whose file it is, by its keys or its name; `same_keys`: others it could be by its keys."""
+
+    fits: tuple[KnownFamily, ...]
+    same_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the data file. With hints in its fingerprint, other families have the same keys.
+
+    `kind`: of its files, where their keys beside a base model's do not tell. `general`: the family of
+    the plain model, which a file belongs to only if no other fits.
+    """
+
+    family: str
+    distribution: str | None
+    variant: str
+    kind: Kind | None
+    general: bool
+    fingerprint: Fingerprint
+
+    def found(self, whole: bool) -> KnownFamily:
+        """This family for a file that holds a `whole` base model, or does not."""
+        read_off: Kind = "base" if self.fingerprint.plain else "merged" if whole else "module"
+        decided_by: DecidedBy = "hint" if self.fingerprint.hints else "keys"
+        return KnownFamily(self.family, self.distribution, self.variant, self.kind or read_off, decided_by)
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    return tuple(
+        Entry(
+            family=data["family"],
+            distribution=data["distribution"],
+            variant=data.get("variant", ""),
+            kind=data.get("kind"),
+            general=data.get("general", False),
+            fingerprint=Fingerprint.parse(data),
+        )
+        for data in read_fingerprints(DATA / "fingerprints.json")
+    )
+
+
+def distribution_of(family: str) -> str | None:
+    """What to install for a family; None where no plugin is known."""
+    return next((entry.distribution for entry in entries() if entry.family == family), None)
+
+
+def known_families(view: FileView) -> KnownFamilies:
+    """Every known family that `view` (without prefix) fits."""
+    canonical = to_canonical(view)
+    matching = [entry for entry in entries() if entry.fingerprint.keys_fit(canonical)]
+    decided = [e for e in matching if not e.fingerprint.hints or e.fingerprint.hint_fits(view.path)]
+    special = [entry for entry in decided if not entry.general]
+    fits: dict[str, KnownFamily] = {}
+    for entry in special or decided:
+        fits.setdefault(entry.family, entry.found(has_base(canonical)))
+    others = dict.fromkeys(entry.family for entry in matching if entry not in decided)
+    return KnownFamilies(tuple(fits.values()), tuple(name for name in others if name not in fits))

@@ -1,0 +1,71 @@
+"""Asking every family whose file this is, and settling on one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from wancore.checkpoints.claim import Claim
+from wancore.checkpoints.view import FileView
+from wancore.errors import CheckpointError, PluginError
+
+
+class Recogniser(Protocol):
+    """The part of a family that looks at files."""
+
+    def recognise(self, file: FileView) -> Claim | None:
+        """A claim on `file` (without prefix, names as stored), or None. Never reads data."""
+
+
+def recognise(view: FileView, families: Iterable[Recogniser]) -> list[Claim]:
+    """The claims of all `families` on `view` (without prefix, see `peel_prefix`), best reason first.
+
+    Raises `PluginError` naming a family whose recognition fails.
+    """
+    claims = []
+    for family in families:
+        try:
+            claim = family.recognise(view)
+        except CheckpointError:
+            raise
+        except Exception as error:
+            name = getattr(family, "id", type(family).__name__)
+            raise PluginError(f"{name} failed to look at {view.path}: {error!r}") from error
+        if claim is not None:
+            claims.append(claim)
+    return sorted(claims, key=rank)
+
+
+def rank(claim: Claim) -> tuple[bool, bool, bool, str]:
+    """Sorts the better reason first; the name makes it independent of the order of plugins."""
+    return (not claim.certain, claim.general, claim.decided_by == "keys", claim.family)
+
+
+def decide(claims: Sequence[Claim], path: Path, family: str | None = None) -> Claim:
+    """The one claim to follow: the user's `family`, else what the file leaves no doubt about, else a hint.
+
+    Raises `CheckpointError` when nobody claims the file, when the user's choice does not fit it, or when
+    keys alone would have to decide between families that share them.
+    """
+    if family is not None:
+        return chosen(claims, path, family)
+    ordered = sorted(claims, key=rank)
+    if not ordered:
+        raise CheckpointError(path, "belongs to no installed family")
+    best = ordered[0]
+    rivals = [c.family for c in ordered[1:] if rank(c)[:3] == rank(best)[:3] and c.family != best.family]
+    undecided = rivals or (best.alternatives if best.decided_by == "keys" else ())
+    if undecided:
+        families = ", ".join(dict.fromkeys((best.family, *undecided)))
+        problem = f"does not tell its family: its keys fit {families}; say which with --family"
+        raise CheckpointError(path, problem)
+    return best
+
+
+def chosen(claims: Sequence[Claim], path: Path, family: str) -> Claim:
+    for claim in claims:
+        if claim.family == family:
+            return claim
+    fits = ", ".join(dict.fromkeys(c.family for c in claims)) or "no installed family"
+    raise CheckpointError(path, f"is not a file of {family}; its keys fit {fits}")
