@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from dataclasses import dataclass
 
@@ -25,28 +26,29 @@ def clean_prompt(text: str) -> str:
 
 @dataclass(frozen=True)
 class WeightedPrompt:
-    """A prompt without its weight marks; `weights` maps each marked phrase to its factor."""
+    """A prompt without its weight marks; `weights` maps each marked phrase to its weight."""
 
     text: str
     weights: dict[str, float]
 
     @property
     def factor(self) -> float:
-        """What the whole context of the prompt is multiplied by: the product of the weights."""
-        factor = 1.0
-        for weight in self.weights.values():
-            factor *= weight
-        return factor
+        """What the context of the prompt is multiplied by: the product of the weights."""
+        return math.prod(self.weights.values())
 
 
 def split_weights(prompt: str) -> WeightedPrompt:
     """Reads `(phrase:1.5)` marks; the phrases stay in the text, and a repeated phrase counts once.
 
+    A weight is not about its phrase alone: the whole context of the prompt is multiplied by `factor`.
     Raises `InvalidInput` for a weight that is not a number. Source: `parse_prompt_weights` of
     kijai/ComfyUI-WanVideoWrapper.
     """
-    weights = {phrase: parse_weight(number) for phrase, number in WEIGHTED.findall(prompt)}
-    return WeightedPrompt(WEIGHTED.sub(r"\1", prompt), weights)
+    text, weights = prompt, {}
+    for phrase, number in WEIGHTED.findall(prompt):
+        text = text.replace(f"({phrase}:{number})", phrase)
+        weights[phrase] = parse_weight(number)
+    return WeightedPrompt(text, weights)
 
 
 def parse_weight(number: str) -> float:
