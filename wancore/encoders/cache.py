@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from wancore.encoders.prompts import clean_prompt
 
 if TYPE_CHECKING:
     import torch
 
-    from wancore.encoders.text import TextEncoder
-
 Key = tuple[str, str]  # (identity of the encoder, cleaned prompt)
+
+
+class EncodesText(Protocol):
+    """The part of a text encoder that the cache needs."""
+
+    def encode(self, prompts: Sequence[str]) -> list[torch.Tensor]: ...
 
 
 @dataclass
@@ -25,7 +29,7 @@ class PromptCache:
     contexts: OrderedDict[Key, torch.Tensor] = field(default_factory=OrderedDict)
 
     def encode(
-        self, prompts: Sequence[str], identity: str, load: Callable[[], TextEncoder]
+        self, prompts: Sequence[str], identity: str, load: Callable[[], EncodesText]
     ) -> list[torch.Tensor]:
         """The context [n_tokens, width] of each prompt; `load` is called only for prompts not seen yet.
 
