@@ -5,19 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.transformer.models import noise, relative, tiny
+from tests.transformer.models import relative, tiny
+from tests.transformer.points import TIGHT, segment
 from tests.transformer.scene import Scene
-from wancore.transformer.canvas import Canvas, Clock, Segment
-from wancore.transformer.rope import Frequencies, grid_positions
-
-TIGHT = 2e-6
-
-
-def segment(name: str, n: int, seed: int, t: float | None = None, text: bool = True) -> Segment:
-    def rope(canvas: Canvas, frequencies: Frequencies) -> torch.Tensor:
-        return frequencies.factors(grid_positions(n, 1, 1, (canvas.total, canvas.height, 0)))
-
-    return Segment(name, noise(n, 48, seed=seed), rope, t, text)
+from wancore.transformer.canvas import Canvas, Clock
 
 
 def scenes() -> dict[str, tuple[Scene, torch.Tensor | None]]:

@@ -23,10 +23,11 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def grouped(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Attention within groups: q [G, s, H, d], k and v [G, M, H, d] -> [G, s, H, d].
 
-    `lengths` [G]: how many of each group's keys count; None: all.
+    `lengths` [G]: how many of each group's keys count; None: all. A group without keys gets zeros.
     """
     q, k, v = (t.transpose(1, 2) for t in (q, k, v))
-    mask = None
-    if lengths is not None:
-        mask = (torch.arange(k.shape[2], device=k.device) < lengths[:, None])[:, None, None]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
+    if lengths is None:
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+    mask = (torch.arange(k.shape[2], device=k.device) < lengths[:, None])[:, None, None]
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
+    return out.masked_fill((lengths == 0)[:, None, None, None], 0)  # backends differ on empty rows

@@ -80,7 +80,10 @@ class Chain(Protocol):
     """A side network advanced in step with the blocks, for one prediction."""
 
     def hint(self, i: int, x: Tensor) -> Rows | None:
-        """Asked just before block `i`, whose input is `x` [S, D]; added to that block's output."""
+        """Asked just before block `i`, whose input is `x` [S, D]; added to that block's output.
+
+        Not asked for a skipped block: a chain that has a step there makes it when next asked.
+        """
         ...
 
 

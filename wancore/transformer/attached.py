@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from wancore.errors import Conflict
 from wancore.transformer.adapter import NO_VALUES, Adapter, Chain, Lifetime, Part, Pieces, Values
 from wancore.transformer.context import Context
+from wancore.transformer.layout import Layout
+
+ONE_OWNER = ("attn_out", "text_set")  # points that replace a result instead of adding to it
 
 
 @dataclass(frozen=True)
 class Scope:
     """Which prediction this is: window, step and pass, and the variant each slot has in it."""
 
-    window: int = 0
+    window: Hashable = 0
     step: int = 0
     name: str = ""
     variants: Mapping[str, str] = field(default_factory=dict)
@@ -43,10 +47,26 @@ class Bound:
 NOTHING_BOUND = Bound((), ())
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Values and what they were worked out for."""
+
+    data: Any
+    layout: Layout
+    values: Sequence[Values] | None
+
+    def serve(self, context: Context, frame_levels: bool) -> bool:
+        """Same conditioning on the same grid; where values follow the levels, the same levels."""
+        here = context.layout
+        same_grid = self.layout is here if frame_levels else self.layout.canvas == here.canvas
+        return self.data is context.data and same_grid
+
+
 class Attached:
     """Adapters by slot name, attached to one model with `layers` blocks.
 
     They always act in the order of their names, so that the order of attachment cannot change a bit.
+    Raises `Conflict` where two of them replace the same result.
     """
 
     def __init__(self, adapters: Mapping[str, Adapter], layers: int) -> None:
@@ -55,7 +75,14 @@ class Attached:
             name: [adapter.pieces(i) for i in range(layers)] for name, adapter in self.adapters.items()
         }
         self.layers = layers
-        self._kept: dict[str, tuple[object, dict[object, Sequence[Values] | None]]] = {}
+        self._kept: dict[str, tuple[object, dict[object, Kept]]] = {}
+        self._check_owners()
+
+    def _check_owners(self) -> None:
+        for point in ONE_OWNER:
+            owners = [n for n, blocks in self.pieces.items() if any(getattr(p, point) for p in blocks)]
+            if len(owners) > 1:
+                raise Conflict(f"the point {point}", *owners[:2])
 
     @property
     def frame_levels(self) -> bool:
@@ -85,9 +112,9 @@ class Attached:
             kept = {}
             self._kept[name] = (stamp, kept)
         key = tuple((slot, scope.variants.get(slot)) for slot in sorted({name, *adapter.depends}))
-        if key not in kept:
-            kept[key] = adapter.values(context)
-        return kept[key]
+        if key not in kept or not kept[key].serve(context, adapter.frame_levels):
+            kept[key] = Kept(context.data, context.layout, adapter.values(context))
+        return kept[key].values
 
     def forget(self) -> None:
         """Drops every kept value: the request is over, or its weights changed."""

@@ -27,7 +27,7 @@ def predict_batch(
     model: WanTransformer, batch: Sequence[Inputs], attached: Attached | None = None
 ) -> list[Tensor]:
     """The velocity of each input, as `predict` would give it."""
-    if len(batch) == 1 or not all(packable(inputs) for inputs in batch):
+    if len(batch) == 1 or not packable_together(batch):
         return [predict(model, inputs, attached) for inputs in batch]
     e, e0 = model.embed_time(torch.cat([inputs.layout.times(inputs.t) for inputs in batch]))
     rows = [sequence(model, inputs) for inputs in batch]
@@ -45,6 +45,11 @@ def predict_batch(
         velocities.append(model.velocity(own[: layout.canvas.rows], own_e, layout.canvas_levels, grid))
         level += layout.levels.count
     return velocities
+
+
+def packable_together(batch: Sequence[Inputs]) -> bool:
+    """Whether each may run beside others, and all of them read text or none does."""
+    return all(packable(inputs) for inputs in batch) and len({len(i.text.keys) for i in batch}) == 1
 
 
 def packable(inputs: Inputs) -> bool:
@@ -65,7 +70,7 @@ def packed_stream(model: WanTransformer, batch: Sequence[Inputs], lengths: Seque
     index, spans, start, level = [], [], 0, 0
     for inputs, length in zip(batch, lengths, strict=True):
         own = inputs.layout.levels
-        index.append((own.index if own.index is not None else torch.zeros(length, dtype=torch.int32)) + level)
+        index.append(own.rows(length, model.device) + level)
         plan = inputs.layout.plan or Plan.blocks([length])
         spans += [
             ((a + start, b + start), tuple((c + start, d + start) for c, d in k)) for (a, b), k in plan.spans

@@ -45,6 +45,10 @@ class Levels:
         runs = tuple((a, min(b, rows), level) for a, b, level in self.runs if a < rows)
         return Levels(self.count, self.index[:rows], runs)
 
+    def rows(self, length: int, device: torch.device | str = "cpu") -> Tensor:
+        """[length] int32: the level of each row, written out where there is only one."""
+        return self.index if self.index is not None else torch.zeros(length, dtype=torch.int32, device=device)
+
     def apply(self, f: Callable[..., Tensor], x: Tensor, tables: Sequence[Tensor], *rows: Tensor) -> Tensor:
         """`f(x rows, *rows' rows, *tables' rows)` for every row; `tables` [count, D], `rows` [S, D].
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wancore.errors import Conflict
+from wancore.transformer.adapter import Adapter
 from wancore.transformer.attached import Attached, Bound, Scope
 from wancore.transformer.canvas import Segment
 from wancore.transformer.context import Context
@@ -71,7 +73,7 @@ def predict(model: WanTransformer, inputs: Inputs, attached: Attached | None = N
     layout, stream = inputs.layout, inputs.layout.stream(model.attend)
     e, e0 = model.embed_time(layout.times(inputs.t))
     x = embed_canvas(model, inputs, attached)
-    for adapter, data in active(attached, inputs.data):
+    for _, adapter, data in active(attached, inputs.data):
         if (added := adapter.time(data)) is not None:
             e0 = e0 + added
 
@@ -94,17 +96,21 @@ def predict(model: WanTransformer, inputs: Inputs, attached: Attached | None = N
 
 def embed_canvas(model: WanTransformer, inputs: Inputs, attached: Attached | None) -> Tensor:
     """Canvas tokens [n, D]: the patch embedding (or its one replacement) plus constant tokens."""
-    replaced = [
-        tokens
-        for adapter, data in active(attached, inputs.data)
+    present = active(attached, inputs.data)
+    replaced = {
+        name: tokens
+        for name, adapter, data in present
         if (tokens := adapter.embed(inputs.latents, data)) is not None
-    ]
-    x = replaced[0] if replaced else model.embed(inputs.latents)
-    added = [adapter.tokens(data) for adapter, data in active(attached, inputs.data)]
+    }
+    if len(replaced) > 1:
+        raise Conflict("the patch embedding", *list(replaced)[:2])
+    x = next(iter(replaced.values())) if replaced else model.embed(inputs.latents)
+    added = [adapter.tokens(data) for _, adapter, data in present]
     return add_rows(x, [rows for rows in added if rows is not None])
 
 
-def active(attached: Attached | None, data: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+def active(attached: Attached | None, data: Mapping[str, Any]) -> list[tuple[str, Adapter, Any]]:
+    """Slot, adapter and conditioning of those that take part in this pass, in the order of their slots."""
     if attached is None:
         return []
-    return [(adapter, data[name]) for name, adapter in attached.adapters.items() if name in data]
+    return [(name, adapter, data[name]) for name, adapter in attached.adapters.items() if name in data]
