@@ -43,7 +43,7 @@ class Case:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        return self.meta["config"]  # type: ignore[no-any-return]
+        return self.meta["config"]
 
     @cached_property
     def expected(self) -> dict[str, np.ndarray]:

@@ -51,7 +51,7 @@ class Kind:
         import importlib
 
         module, _, name = self.handler.partition(":")
-        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+        return getattr(importlib.import_module(module), name)
 
 
 def as_numpy(array: Array) -> np.ndarray:
@@ -61,4 +61,4 @@ def as_numpy(array: Array) -> np.ndarray:
     tensor = array.detach().cpu()
     if tensor.is_floating_point() and tensor.dtype.itemsize <= 2:
         tensor = tensor.float()
-    return tensor.numpy()  # type: ignore[no-any-return]
+    return tensor.numpy()

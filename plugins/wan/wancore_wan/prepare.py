@@ -1,0 +1,82 @@
+"""What the base models read beside the noise: text, image latents and their masks, image tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wancore.engine.tools import Tools
+from wancore.plugins.family import Base, Channels, Conditioning, Lead
+from wancore.request import Request
+from wancore.sampling.clamp import KeepFrames
+from wancore.transformer.canvas import Canvas, Clock
+from wancore_wan.images import covered, fitted_like, stretched, to_pixels
+from wancore_wan.masks import known_frames
+from wancore_wan.variants import Variant
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The whole video is one window, so its conditioning is all there is."""
+
+    conditioning: Conditioning
+
+
+def prepare(request: Request, variant: Variant, base: Base, lead: Lead, tools: Tools) -> Prepared:
+    positive, negative = tools.text([request.prompt, lead.negative_prompt])
+    stride, patch = tools.vae.spatial_stride, base.transformer.patch_size
+    canvas = Canvas(
+        frames=1 + (lead.frames - 1) // tools.vae.temporal_stride,
+        height=lead.height // stride // patch[1],
+        width=lead.width // stride // patch[2],
+    )
+    texts = {"positive": positive, "negative": negative}
+    if "image" not in request.inputs:
+        return Prepared(Conditioning(canvas, texts=texts))
+    if variant.image == "optional":
+        return Prepared(first_frame_kept(canvas, texts, lead, tools))
+    images = {"on": image_tokens(variant, tools)} if variant.clip else {}
+    return Prepared(
+        Conditioning(
+            canvas, Channels(image_channels(variant, lead, tools), sliced), texts=texts, images=images
+        )
+    )
+
+
+def image_channels(variant: Variant, lead: Lead, tools: Tools) -> Tensor:
+    """[4 + C, T, h, w]: mask of the known frames, then the latent of the video with grey for the others."""
+    first = to_pixels(tools.image("image"))
+    video = torch.zeros(3, lead.frames, lead.height, lead.width)
+    video[:, 0] = stretched(first, lead.height, lead.width)
+    if variant.last_image:
+        last = to_pixels(tools.image("last_image"))
+        video[:, -1] = fitted_like(last, (first.shape[1], first.shape[2]), lead.height, lead.width)
+    latent = tools.vae.encode(video.to(tools.device))
+    mask = known_frames(lead.frames, latent.shape[2], latent.shape[3], last=variant.last_image)
+    return torch.cat((mask.to(latent), latent))
+
+
+def sliced(channels: Tensor, frames: Sequence[int]) -> Tensor:
+    """Every overlapping window starts from the given image."""
+    part = channels[:, list(frames)]
+    part[:, 0] = channels[:, 0]
+    return part
+
+
+def image_tokens(variant: Variant, tools: Tools) -> Tensor:
+    """CLIP features [L, width] of the first image, followed by those of the last, at their own sizes."""
+    roles = ["image", "last_image"] if variant.last_image else ["image"]
+    return tools.image_features([to_pixels(tools.image(role)) for role in roles]).flatten(0, 1)
+
+
+def first_frame_kept(canvas: Canvas, texts: dict[str, Tensor], lead: Lead, tools: Tools) -> Conditioning:
+    """The image is latent frame 0 of the result: clean, at timestep 0, never stepped."""
+    pixels = covered(tools.image("image"), lead.height, lead.width)
+    known = tools.vae.encode(pixels[:, None].to(tools.device))
+    level = torch.ones(canvas.total, dtype=torch.int64)
+    level[0] = 0
+    clock = Clock(level, torch.tensor([0.0, 1.0], dtype=torch.float64)) if canvas.total > 1 else None
+    return Conditioning(canvas, clock=clock, texts=texts, hooks=(KeepFrames(known),))

@@ -1,0 +1,61 @@
+"""The tools of one request: its files, and the encoders that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from wancore.engine.tools import VideoCodec
+from wancore.errors import InvalidInput
+from wancore.media.image import read_image
+from wancore.media.video import Video, read_video
+from wancore.sampling.noise import NoiseSource
+
+if TYPE_CHECKING:
+    from wancore.engine.models import Models
+    from wancore.request import Request
+
+
+@dataclass
+class RequestTools:
+    """Reads a request's inputs once each; loads an encoder when it is first needed."""
+
+    request: Request
+    models: Models
+    noise: NoiseSource
+    _images: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        return self.models.device
+
+    @property
+    def vae(self) -> VideoCodec:
+        return self.models.vae
+
+    def text(self, prompts: Sequence[str]) -> list[Tensor]:
+        return self.models.encode_text(prompts)
+
+    def image_features(self, images: Sequence[Tensor]) -> Tensor:
+        return self.models.encode_images(images)
+
+    def image(self, role: str) -> Tensor:
+        if role not in self._images:
+            self._images[role] = torch.from_numpy(read_image(self.path(role), f"inputs.{role}"))
+        return self._images[role]
+
+    def video(self, role: str) -> Video:
+        return read_video(self.path(role), f"inputs.{role}")
+
+    def path(self, role: str) -> Path:
+        if role not in self.request.inputs:
+            raise InvalidInput(f"inputs.{role}", None, "a file")
+        return self.request.inputs[role]
+
+    def draw(self, shape: Sequence[int]) -> Tensor:
+        return self.noise.draw(shape)

@@ -1,0 +1,106 @@
+"""Request in, stream of events out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from wancore.checkpoints.layout import find_parts
+from wancore.checkpoints.models_tree import find_model
+from wancore.checkpoints.parts import Parts
+from wancore.encoders.cache import PromptCache
+from wancore.engine.generation import Generation
+from wancore.engine.models import Models
+from wancore.engine.plan import Plan, plan_request
+from wancore.errors import InvalidInput, PluginError
+from wancore.events import Event
+from wancore.plugins import PluginManager
+from wancore.plugins.family import Family
+from wancore.request import Request
+from wancore.runtime.device import pick_device, pick_dtype
+from wancore.runtime.settings import Settings
+from wancore.sampling.method import MethodSpec
+from wancore.sampling.registry import all_solvers
+from wancore.sampling.solver import SolverSpec
+
+
+class Engine:
+    """Runs requests, one at a time, and keeps the last model's weights for the next.
+
+    engine = Engine(load_settings(models="models"))
+    for event in engine.generate(parse_request({"prompt": "a red ball", "model": "wan2.1-t2v-1.3b"})):
+        ...
+    """
+
+    def __init__(self, settings: Settings, plugins: PluginManager | None = None) -> None:
+        self.settings = settings
+        self.plugins = plugins or PluginManager(settings.plugins, settings.disabled_plugins)
+        self.device = pick_device(settings.device)
+        self.dtype = pick_dtype(settings.dtype, self.device)
+        self.prompts = PromptCache()
+        self._models: Models | None = None
+
+    @cached_property
+    def families(self) -> Mapping[str, Family]:
+        """Installed families by id; two with one id are both refused."""
+        return collect_families(self.plugins)
+
+    @cached_property
+    def solvers(self) -> tuple[SolverSpec, ...]:
+        return all_solvers(self.plugins)
+
+    @cached_property
+    def methods(self) -> Mapping[str, MethodSpec]:
+        specs: dict[str, MethodSpec] = {}
+        for plugin, spec in self.plugins.collect("wancore_methods"):
+            if spec.name in specs:
+                raise PluginError(f"two plugins offer the method {spec.name!r}, one of them {plugin}")
+            specs[spec.name] = spec
+        return specs
+
+    def plan(self, request: Request) -> Plan:
+        """Validates a request against its model, from headers alone; nothing is loaded."""
+        return plan_request(request, self.parts(request), self.families)
+
+    def parts(self, request: Request) -> Parts:
+        name = request.model or self.settings.model
+        if name is None:
+            raise InvalidInput("model", None, "a model folder or file, or a name under the models folder")
+        path = Path(name)
+        if not path.exists() and self.settings.models is not None:
+            path = find_model(self.settings.models, name)
+        parts = find_parts(path)
+        for part, chosen in self.settings.chosen_parts.items():
+            parts = parts.given(part, chosen)
+        return parts
+
+    def generate(self, request: Request) -> Iterator[Event]:
+        """Events of one generation. Closing the iterator cancels it within one step.
+
+        Raises `WancoreError` on the first `next` for what is wrong with the request.
+        """
+        generation = Generation(self.plan(request), self.models_for, self.solvers, self.methods)
+        yield from generation.events()
+
+    def models_for(self, parts: Parts) -> Models:
+        """The loaded parts of a model; another model's are dropped first."""
+        if self._models is None or self._models.parts != parts:
+            self._models = None
+            self._models = Models(parts, self.device, self.dtype, self.prompts)
+        return self._models
+
+    def unload(self) -> None:
+        """Frees the weights of the last model."""
+        self._models = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def collect_families(plugins: PluginManager) -> Mapping[str, Family]:
+    found: dict[str, list[Family]] = {}
+    for _, family in plugins.collect("wancore_families"):
+        found.setdefault(family.id, []).append(family)
+    return {name: families[0] for name, families in found.items() if len(families) == 1}

@@ -1,0 +1,223 @@
+"""One generation, from the settled plan to the last frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wancore.checkpoints.canonical import open_transformer
+from wancore.checkpoints.parts import Parts
+from wancore.checkpoints.view import FileView
+from wancore.engine.attachment import AttachedFamily
+from wancore.engine.compose import Composed, compose
+from wancore.engine.decoder import decode
+from wancore.engine.encoders import RequestTools
+from wancore.engine.expert import LoadedExpert
+from wancore.engine.models import Models
+from wancore.engine.plan import Plan, experts_of
+from wancore.engine.preview import preview
+from wancore.engine.sampler import Sampling, sample
+from wancore.engine.timing import Stages
+from wancore.errors import InvalidInput
+from wancore.events import Accepted, Event, Finished, Frames, Loading, Preview, Progress
+from wancore.media.convert import to_uint8
+from wancore.plugins.family import Carry, Window
+from wancore.plugins.inputs import parse_parameters
+from wancore.request import Request
+from wancore.sampling.guidance import Guidance
+from wancore.sampling.loop import Stepped
+from wancore.sampling.method import Method, MethodSpec, Run
+from wancore.sampling.noise import NoiseSource
+from wancore.sampling.registry import find_solver
+from wancore.sampling.solver import SolverSpec
+from wancore.sampling.windows import WindowPlan
+from wancore.transformer.attached import Attached
+from wancore.transformer.canvas import Canvas
+from wancore.transformer.predict import EmbeddedText
+
+
+class Generation:
+    """Yields the events of one request; see `Engine.generate`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        models: Callable[[Parts], Models],
+        solvers: Sequence[SolverSpec],
+        methods: Mapping[str, MethodSpec],
+    ) -> None:
+        self.plan, self.request, self.family = plan, plan.request, plan.family
+        self.models = models(plan.parts)
+        self.tools = RequestTools(self.request, self.models, NoiseSource(plan.seed))
+        self.lead = self.family.lead(self.request, plan.base, self.tools)
+        self.solver = find_solver(self.lead.solver, solvers)
+        self.chosen = chosen_methods(self.request, methods)
+        self.attachments = [
+            AttachedFamily(family, use, self.request, self.models, plan.seed)
+            for family, use in zip(plan.attachments, self.request.attachments, strict=True)
+        ]
+        self.overlap = overlap_plan(self.request)
+        self.texts: dict[tuple[str, str, str], EmbeddedText] = {}
+        self.stages = Stages()
+        self.steps_done = self.sent = 0
+
+    def events(self) -> Iterator[Event]:
+        started = perf_counter()
+        first_frame = 0.0
+        yield self.accepted()
+        for event in self.run():
+            if isinstance(event, Frames) and not first_frame:
+                first_frame = perf_counter() - started
+            yield event
+        yield Finished(self.sent, first_frame, self.stages.seconds)
+
+    def accepted(self) -> Accepted:
+        lead, plan = self.lead, self.plan
+        return Accepted(
+            plan.family.id, plan.base.variant, lead.width, lead.height, lead.frames, lead.fps,
+            lead.steps, lead.solver, lead.shift, lead.guidance_scales, plan.seed, str(plan.parts.root),
+        )  # fmt: skip
+
+    def run(self) -> Iterator[Event]:
+        yield Loading("inputs")
+        with self.stages("inputs"), torch.no_grad():
+            prepared = self.family.prepare(self.request, self.plan.base, self.lead, self.tools)
+            for attachment in self.attachments:
+                attachment.prepare(self.plan.base, self.lead)
+        for name, path in experts_of(self.plan.parts).items():
+            yield Loading(f"transformer {name}".strip(), size_of(open_transformer(path)))
+            with self.stages("loading"):
+                self.models.transformer(path)
+        carry: Carry | None = None
+        for window in self.family.windows(prepared, self.lead):
+            carry = yield from self.window(prepared, window, carry)
+
+    def window(
+        self, prepared: Any, window: Window, carry: Carry | None
+    ) -> Generator[Event, None, Carry | None]:
+        with self.stages("inputs"), torch.no_grad():
+            own = self.family.window(prepared, window, carry, self.tools)
+            conditioning = compose(own, [a.window(window, carry) for a in self.attachments])
+        guidance = self.family.guidance(prepared, self.lead, window)
+        methods = self.methods(guidance, conditioning.canvas)
+        experts = self.experts(methods)
+        sampling = Sampling(
+            self.lead, self.solver, guidance, tuple(experts), experts.__getitem__, methods, self.texts,
+            window.index, self.overlap,
+        )  # fmt: skip
+        latent = yield from self.denoise(window, conditioning, sampling)
+        frames = yield from self.decode(prepared, window, conditioning, latent)
+        return None if window.last else Carry(torch.cat(frames, dim=1), latent)
+
+    def methods(self, guidance: Guidance, canvas: Canvas) -> tuple[Method, ...]:
+        """Fresh methods for one window, in their order."""
+        run = Run(
+            steps=self.lead.steps,
+            frames=canvas.frames,
+            layers=self.plan.base.transformer.num_layers,
+            main=frozenset({"positive"}),
+            guidance=guidance,
+            encode=lambda text: self.tools.text([text])[0],
+            negative=self.lead.negative_prompt,
+            head=canvas.head,
+            windows=self.overlap,
+            experts=self.steps_by_expert(),
+        )
+        return tuple(spec.make(parameters, run) for spec, parameters in self.chosen)
+
+    def steps_by_expert(self) -> dict[str, int]:
+        """How many steps each expert takes."""
+        times = self.solver.schedule(self.lead.steps, self.lead.shift).timesteps.tolist()
+        experts = self.plan.base.experts
+        used = [experts[self.lead.expert_at(t)] for t in times]
+        return {name: used.count(name) for name in experts}
+
+    def experts(self, methods: Sequence[Method]) -> dict[str, LoadedExpert]:
+        """The transformers with the methods' adapters on them."""
+        adapters = {a.family.id: a.adapter for a in self.attachments if a.adapter is not None}
+        adapters |= {slot: adapter for m in methods for slot, adapter in m.adapters().items()}
+        layers = self.plan.base.transformer.num_layers
+        return {
+            name: LoadedExpert(self.models.transformer(path), Attached(adapters, layers))
+            for name, path in experts_of(self.plan.parts).items()
+        }
+
+    def denoise(
+        self, window: Window, conditioning: Composed, sampling: Sampling
+    ) -> Generator[Event, None, Tensor]:
+        source = NoiseSource(self.plan.seed, window.index)
+        canvas, base = conditioning.canvas, self.plan.base
+        patch = base.transformer.patch_size
+        shape = (base.latent_channels, canvas.total, canvas.height * patch[1], canvas.width * patch[2])
+        latent = source.draw(shape).to(self.models.device)
+        steps = sample(sampling, conditioning, latent, source)
+        while (stepped := self.next_step(steps)) is not None:
+            latent = stepped.x
+            self.steps_done += 1
+            yield self.progress(window, stepped)
+            if self.request.previews:
+                pictures = preview(stepped.estimate, canvas, self.models.preview)
+                yield Preview(stepped.step.index + 1, window.index, pictures)
+        return latent
+
+    def next_step(self, steps: Iterator[Stepped]) -> Stepped | None:
+        with self.stages("denoising"), torch.no_grad():
+            return next(steps, None)
+
+    def progress(self, window: Window, stepped: Stepped) -> Progress:
+        of = self.steps_done - stepped.step.index - 1 + stepped.step.count
+        each = self.stages.seconds["denoising"] / self.steps_done
+        return Progress(self.steps_done, of, window.index, each * (of - self.steps_done))
+
+    def decode(
+        self, prepared: Any, window: Window, conditioning: Composed, latent: Tensor
+    ) -> Generator[Event, None, list[Tensor]]:
+        chunks = decode(self.models.vae, latent, self.family.decode(conditioning.canvas))
+        kept: list[Tensor] = []
+        position = 0
+        while (frames := self.next_chunk(prepared, chunks)) is not None:
+            fresh = frames[:, max(0, window.known - position) :]
+            position += frames.shape[1]
+            if not window.last:
+                kept.append(frames)
+            if fresh.shape[1]:
+                yield Frames(self.sent, to_uint8(fresh).cpu().numpy())
+                self.sent += fresh.shape[1]
+        return kept
+
+    def next_chunk(self, prepared: Any, chunks: Iterator[Tensor]) -> Tensor | None:
+        with self.stages("decoding"), torch.no_grad():
+            frames = next(chunks, None)
+            return frames if frames is None else self.family.finish(prepared, frames)
+
+
+def chosen_methods(request: Request, methods: Mapping[str, MethodSpec]) -> list[tuple[MethodSpec, Any]]:
+    """The request's methods with their parameters checked, in the order in which they act."""
+    chosen = []
+    for use in request.methods:
+        if use.name not in methods:
+            raise InvalidInput(
+                "methods", use.name, f"one of: {', '.join(sorted(methods)) or 'none installed'}"
+            )
+        spec = methods[use.name]
+        chosen.append((spec, parse_parameters(spec.parameters, use.params, f"methods.{use.name}")))
+    return sorted(chosen, key=lambda pair: (pair[0].order, pair[0].name))
+
+
+def overlap_plan(request: Request) -> WindowPlan | None:
+    """The request's overlapping windows; None where the clip fits one anyway."""
+    chosen = request.windows
+    if chosen is None:
+        return None
+    return WindowPlan.of_pixel_frames(
+        chosen.schedule, chosen.frames, chosen.overlap, chosen.stride, chosen.fuse
+    )
+
+
+def size_of(view: FileView) -> int:
+    """Bytes of a checkpoint's tensors."""
+    return sum(info.nbytes for info in view.entries.values())

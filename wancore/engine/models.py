@@ -1,0 +1,104 @@
+"""The parts of one model, loaded when first needed and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from wancore.checkpoints.parts import Parts
+from wancore.encoders.cache import PromptCache
+from wancore.encoders.image import ImageEncoder, load_image_encoder
+from wancore.encoders.text import TextEncoder, encoder_identity, load_text_encoder
+from wancore.transformer.load import load_transformer
+from wancore.transformer.model import WanTransformer
+from wancore.vae.load import load_vae
+from wancore.vae.preview import PreviewDecoder, load_preview
+from wancore.vae.vae import Vae
+
+T = TypeVar("T")
+
+
+@dataclass
+class Models:
+    """Loads each part at most once; `device` computes, `dtype` is what transformer and encoders compute in.
+
+    The VAE computes in float32, as upstream's does. On a GPU, encoders wait in host memory between
+    uses.
+    """
+
+    parts: Parts
+    device: torch.device
+    dtype: torch.dtype
+    prompts: PromptCache
+    _loaded: dict[str, object] = field(default_factory=dict)
+
+    def _once(self, name: str, load: Callable[[], T]) -> T:
+        if name not in self._loaded:
+            self._loaded[name] = load()
+        return self._loaded[name]  # type: ignore[return-value]
+
+    def transformer(self, path: Path) -> WanTransformer:
+        """The transformer at `path`, one of the model's experts."""
+        return self._once(
+            f"transformer {path.name}",
+            lambda: load_transformer(path, dtype=self.dtype, device=self.device),
+        )
+
+    @property
+    def vae(self) -> Vae:
+        path = self.parts.require("vae")
+        return self._once("vae", lambda: load_vae(path, dtype=torch.float32, device=self.device))
+
+    def encode_text(self, prompts: Sequence[str]) -> list[Tensor]:
+        """Rows [n, C] of each prompt, on the CPU; the encoder is loaded only for prompts not seen yet."""
+        path = self.parts.require("text_encoder")
+        identity = encoder_identity(path, self.dtype)
+        return self.prompts.encode(prompts, identity, lambda: VisitingText(self, path))
+
+    def text_encoder(self, path: Path) -> TextEncoder:
+        return self._once(
+            "text encoder", lambda: load_text_encoder(path, self.parts.tokenizer, dtype=self.dtype)
+        )
+
+    def encode_images(self, images: Sequence[Tensor]) -> Tensor:
+        """CLIP features [n, L, C] of images [3, H, W] in [-1, 1], on the CPU."""
+        path = self.parts.require("image_encoder")
+        encoder = self._once("image encoder", lambda: load_image_encoder(path, dtype=torch.float32))
+        with on_device(encoder, self.device) as ready:
+            return ready.encode([image.to(self.device) for image in images]).cpu()
+
+    @property
+    def preview(self) -> PreviewDecoder | None:
+        """The TAEHV decoder, if the model comes with one."""
+        path = self.parts.preview
+        if path is None:
+            return None
+        return self._once("preview decoder", lambda: load_preview(path, dtype=self.dtype, device=self.device))
+
+
+@dataclass(frozen=True)
+class VisitingText:
+    """The text encoder, on the device only while it encodes."""
+
+    models: Models
+    path: Path
+
+    def encode(self, prompts: Sequence[str]) -> list[Tensor]:
+        with on_device(self.models.text_encoder(self.path), self.models.device) as encoder:
+            return [rows.cpu() for rows in encoder.encode(prompts)]
+
+
+@contextmanager
+def on_device(encoder: T, device: torch.device) -> Iterator[T]:
+    """The encoder on `device` while in use, on the CPU afterwards."""
+    moved: TextEncoder | ImageEncoder = encoder  # type: ignore[assignment]
+    try:
+        yield moved.to(device)  # type: ignore[misc]
+    finally:
+        moved.to("cpu")

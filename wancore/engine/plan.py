@@ -1,0 +1,96 @@
+"""Settling a request before anything is loaded: whose model it is, and every value it leaves open."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wancore.checkpoints.base import transformer_config
+from wancore.checkpoints.canonical import open_transformer
+from wancore.checkpoints.claim import Claim
+from wancore.checkpoints.open import open_view
+from wancore.checkpoints.parts import Parts
+from wancore.checkpoints.prefix import peel_prefix
+from wancore.checkpoints.recognise import decide, recognise
+from wancore.engine.compose import check_claims
+from wancore.errors import CheckpointError, InvalidInput
+from wancore.plugins.family import Base, Family
+from wancore.request import MAX_SEED, Request
+from wancore.vae.architecture import Architecture
+from wancore.vae.files import recognise as recognise_vae
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request with its families and its base model, known from headers alone."""
+
+    request: Request
+    parts: Parts
+    family: Family
+    attachments: tuple[Family, ...]
+    base: Base
+    seed: int
+
+
+def plan_request(request: Request, parts: Parts, families: Mapping[str, Family]) -> Plan:
+    """Raises `InvalidInput`, `CheckpointError` or `Conflict` for what cannot be run."""
+    experts = experts_of(parts)
+    claims = {name: claim_of(path, request.family, families) for name, path in experts.items()}
+    first = next(iter(claims.values()))
+    for name, claim in claims.items():
+        if (claim.family, claim.variant) != (first.family, first.variant):
+            raise CheckpointError(
+                experts[name], f"is a {claim.variant} model, the other expert a {first.variant} one"
+            )
+    family = lead_family(first, families)
+    attachments = tuple(attached_family(a.name, families) for a in request.attachments)
+    check_claims((family, *attachments))
+    seed = request.seed if request.seed is not None else secrets.randbelow(MAX_SEED + 1)
+    return Plan(request, parts, family, attachments, base_of(parts, first.variant), seed)
+
+
+def claim_of(path: Path, family: str | None, families: Mapping[str, Family]) -> Claim:
+    view = peel_prefix(open_view(path)).view
+    return decide(recognise(view, families.values()), path, family)
+
+
+def lead_family(claim: Claim, families: Mapping[str, Family]) -> Family:
+    family = families[claim.family]
+    if "lead" not in family.roles:
+        leads = ", ".join(f.id for f in families.values() if "lead" in f.roles)
+        raise InvalidInput("family", family.id, f"a family that can lead a request: {leads}")
+    return family
+
+
+def attached_family(name: str, families: Mapping[str, Family]) -> Family:
+    able = [f.id for f in families.values() if "attachment" in f.roles]
+    if name not in able:
+        raise InvalidInput("attachments", name, f"one of: {', '.join(able) or 'none installed'}")
+    return families[name]
+
+
+def experts_of(parts: Parts) -> dict[str, Path]:
+    """The transformers in the order of use: one without a name, or a `high` and a `low` noise expert."""
+    first, second = parts.require("transformer"), parts.optional("transformer_2")
+    return {"": first} if second is None else {"high": first, "low": second}
+
+
+def base_of(parts: Parts, variant: str) -> Base:
+    """The base model's sizes, from the headers of its transformers and its VAE."""
+    experts = experts_of(parts)
+    sizes = [transformer_config(open_transformer(path)) for path in experts.values()]
+    if any(config != sizes[0] for config in sizes):
+        raise CheckpointError(parts.root, "the two experts have different sizes")
+    path = parts.require("vae")
+    found = recognise_vae(open_view(path))
+    if found is None or found.kind.is_preview:
+        raise CheckpointError(path, "is not a Wan VAE")
+    vae = Architecture.from_view(found.view)
+    if vae.latent_channels != sizes[0].out_dim:
+        problem = f"has {vae.latent_channels} latent channels, the transformer predicts {sizes[0].out_dim}"
+        raise CheckpointError(path, problem)
+    return Base(
+        sizes[0], tuple(experts), variant, parts.boundary_ratio, vae.spatial_stride, vae.latent_channels
+    )

@@ -1,0 +1,38 @@
+"""Stand-ins that golden cases describe in their notes, for the parts a case is not about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import reduce
+from torch import Tensor
+
+from wancore.parity import seeded
+
+
+@dataclass(frozen=True)
+class FakeVae:
+    """Block means over space, means over the causal frame groups, then a fixed matrix over channels."""
+
+    latent_channels: int = 16
+    spatial_stride: int = 8
+    temporal_stride: int = 4
+
+    def encode(self, video: Tensor) -> Tensor:
+        """[3, 1 + 4k, H, W] -> [C, 1 + k, h, w]."""
+        s = self.spatial_stride
+        small = reduce(video, "c t (h p) (w q) -> c t h w", "mean", p=s, q=s)
+        later = reduce(small[:, 1:], "c (t four) h w -> c t h w", "mean", four=self.temporal_stride)
+        matrix = torch.from_numpy(seeded.tensor("fake_vae/encode", [self.latent_channels, 3], 1.5))
+        return torch.einsum("zc,cthw->zthw", matrix, torch.cat((small[:, :1], later), dim=1))
+
+    def decoder_stream(self) -> FakeStream:
+        return FakeStream()
+
+
+class FakeStream:
+    """Decoding that leaves the latent as it is."""
+
+    def push(self, latent: Tensor) -> Tensor:
+        return latent

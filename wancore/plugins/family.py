@@ -1,0 +1,256 @@
+"""The contract of a model family.
+
+A family says how to recognise its checkpoints and how to turn a user's inputs into what the
+transformer reads. It is stateless: everything of one request is in what its methods return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from torch import Tensor
+
+    from wancore.checkpoints.claim import Claim
+    from wancore.checkpoints.view import FileView
+    from wancore.engine.tools import Tools
+    from wancore.plugins.inputs import InputSpec
+    from wancore.request import Request
+    from wancore.sampling.guidance import Guidance
+    from wancore.sampling.hooks import Hooks, Step
+    from wancore.transformer.adapter import Adapter
+    from wancore.transformer.canvas import Along, Canvas, Clock, Segment
+    from wancore.transformer.config import TransformerConfig
+    from wancore.transformer.model import WanTransformer
+    from wancore.transformer.plan import Plan
+
+Role = Literal["lead", "attachment"]
+
+
+@dataclass(frozen=True)
+class Base:
+    """The model a request runs on.
+
+    `experts`: names in the order of use, `("",)` for a single transformer, `("high", "low")` for two.
+    `variant`: what the family's claim says of the file. `boundary`: of the experts, where the files
+    say it. `spatial_stride`, `latent_channels`: of the VAE.
+    """
+
+    transformer: TransformerConfig
+    experts: tuple[str, ...] = ("",)
+    variant: str = ""
+    boundary: float | None = None
+    spatial_stride: int = 8
+    latent_channels: int = 16
+
+
+@dataclass(frozen=True)
+class Lead:
+    """What the lead family decides for a request, after the user's own choices.
+
+    `width`, `height` in pixels, `frames` pixel frames in all, `fps` frames per second.
+    `guidance_scales`: one per expert, in the order of use. `boundary`: the first expert takes the
+    steps whose timestep is at least 1000 times this.
+    """
+
+    width: int
+    height: int
+    frames: int
+    fps: Fraction
+    steps: int
+    solver: str
+    shift: float
+    guidance_scales: tuple[float, ...]
+    negative_prompt: str
+    boundary: float | None = None
+
+    def expert_at(self, timestep: float) -> int:
+        """0 while the timestep is at or above the boundary, then 1; always 0 for one transformer."""
+        return 0 if self.boundary is None or timestep >= self.boundary * 1000 else 1
+
+    def guidance_at(self, step: Step) -> float:
+        """The guidance scale of the expert in use."""
+        return self.guidance_scales[min(self.expert_at(step.timestep), len(self.guidance_scales) - 1)]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of the video that is denoised on its own.
+
+    Pixel frames [start, start + frames); of these, the first `known` are already out and not
+    sent again. `last`: no window follows.
+    """
+
+    index: int
+    start: int
+    frames: int
+    known: int = 0
+    last: bool = True
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What a window leaves for the next: its finished frames [3, T, H, W] in [-1, 1], and its latent."""
+
+    frames: Tensor
+    latent: Tensor
+
+
+@dataclass(frozen=True)
+class DecodeSpan:
+    """Latent frames [start, stop) to decode: with a fresh cache or going on; pixel frames to drop."""
+
+    start: int
+    stop: int
+    fresh: bool = True
+    drop: int = 0
+
+
+@dataclass(frozen=True)
+class SegmentSource:
+    """A segment before it is embedded, since that takes an expert's weights.
+
+    `embed(model, adapter)` makes it; called once per window and expert. `slot`: on in the passes
+    whose variant of this slot is `variant`.
+    """
+
+    slot: str
+    embed: Callable[[WanTransformer, Adapter | None], Segment]
+    variant: str = "on"
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Base input channels beside the noise [C, F, h, w], and how they follow an overlapping window.
+
+    `sliced(tensor, frames)` gives those of the latent frames `frames` (an index list); None: the
+    family has no answer, so overlapping windows are refused.
+    """
+
+    tensor: Tensor
+    sliced: Callable[[Tensor, Sequence[int]], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Payload:
+    """One slot's conditioning in one variant; `along` says how it follows an overlapping window."""
+
+    data: Any
+    along: Along | None = None
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What one family contributes to one window.
+
+    `texts`, `images`: rows of the text encoder [n, C] and CLIP features [L, C] by variant;
+    a slot a pass does not name is "on". `data`: for the family's adapter, by slot and variant.
+    `edit_channels`: an attachment's change to the lead's channels [C, F, h, w].
+    """
+
+    canvas: Canvas | None = None
+    channels: Channels | None = None
+    clock: Clock | None = None
+    texts: Mapping[str, Tensor] = field(default_factory=dict)
+    images: Mapping[str, Tensor] = field(default_factory=dict)
+    segments: tuple[SegmentSource, ...] = ()
+    data: Mapping[str, Mapping[str, Payload]] = field(default_factory=dict)
+    hooks: tuple[Hooks, ...] = ()
+    plan: Plan | None = None
+    edit_channels: Callable[[Tensor], Tensor] | None = None
+
+
+class Family(Protocol):
+    """One model family. `FamilyBase` has defaults for what most families leave as it is.
+
+    `claims`: resources that only one family of a request may own beyond a lead's own, such as
+    "canvas head", "time origin", "attention output", "text set", "embed".
+    """
+
+    @property
+    def id(self) -> str:
+        """As users write it: `[a-z0-9][a-z0-9._-]*`."""
+        ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def help(self) -> str: ...
+
+    @property
+    def roles(self) -> frozenset[Role]: ...
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]: ...
+
+    @property
+    def parameters(self) -> type[BaseModel]: ...
+
+    @property
+    def claims(self) -> frozenset[str]: ...
+
+    def recognise(self, file: FileView) -> Claim | None:
+        """What this checkpoint is to this family; from names, shapes, header and file name, never data."""
+        ...
+
+    def adapter(self, base: Base, files: Sequence[FileView]) -> Adapter | None:
+        """The family's module, loaded from the keys it owns; None if it has no weights of its own."""
+        ...
+
+    def lead(self, request: Request, base: Base, tools: Tools) -> Lead:
+        """Settles size, length, schedule and guidance. Raises `InvalidInput`."""
+        ...
+
+    def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Any:
+        """Once per request: reads and encodes the inputs."""
+        ...
+
+    def windows(self, prepared: Any, lead: Lead) -> Iterable[Window]:
+        """The windows, in order; the next is asked for when the one before is finished."""
+        ...
+
+    def window(self, prepared: Any, window: Window, carry: Carry | None, tools: Tools) -> Conditioning:
+        """Once per window: what the transformer reads."""
+        ...
+
+    def guidance(self, prepared: Any, lead: Lead, window: Window) -> Guidance:
+        """The passes of each step and how they add up."""
+        ...
+
+    def decode(self, canvas: Canvas) -> Sequence[DecodeSpan]:
+        """Which latent frames of the canvas to decode, and how."""
+        ...
+
+    def finish(self, prepared: Any, frames: Tensor) -> Tensor:
+        """Changes decoded frames [3, n, H, W] in [-1, 1], before they are sent or carried over."""
+        ...
+
+
+class FamilyBase:
+    """Defaults: one window, guidance between the positive and the negative text, the whole clip
+    decoded with one cache, frames as they are decoded."""
+
+    roles: frozenset[Role] = frozenset({"lead"})
+    claims: frozenset[str] = frozenset()
+
+    def adapter(self, base: Base, files: Sequence[FileView]) -> Adapter | None:
+        return None
+
+    def windows(self, prepared: Any, lead: Lead) -> Iterable[Window]:
+        yield Window(0, 0, lead.frames)
+
+    def guidance(self, prepared: Any, lead: Lead, window: Window) -> Guidance:
+        from wancore.sampling.guidance import classifier_free
+
+        return classifier_free(lead.guidance_at)
+
+    def decode(self, canvas: Canvas) -> Sequence[DecodeSpan]:
+        return (DecodeSpan(canvas.head, canvas.head + canvas.frames),)
+
+    def finish(self, prepared: Any, frames: Tensor) -> Tensor:
+        return frames

@@ -1,0 +1,82 @@
+"""Declared inputs and parameters: the one source of validation, help and introspection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from wancore.errors import InvalidInput
+
+P = TypeVar("P", bound=BaseModel)
+
+
+class InputType(Enum):
+    """What an input file holds."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    MASK = "mask"
+    AUDIO = "audio"
+    CAMERA_PATH = "camera path"
+    TRACKS = "tracks"
+    BOXES = "boxes"
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One role that a file can have in a request.
+
+    `many`: the family takes several, named `role[0]`, `role[1]`, …; roles may be dotted
+    (`context[0].video`).
+    """
+
+    role: str
+    type: InputType
+    help: str
+    required: bool = False
+    many: bool = False
+
+    def matches(self, name: str) -> bool:
+        pattern = re.escape(self.role)
+        if self.many:
+            head, dot, rest = self.role.partition(".")
+            pattern = rf"{re.escape(head)}\[\d+\]{re.escape(dot + rest)}"
+        return re.fullmatch(pattern, name) is not None
+
+
+def check_roles(specs: Sequence[InputSpec], given: Mapping[str, Any], family: str) -> None:
+    """Raises `InvalidInput` for an unknown role or a missing required one."""
+    for name, value in given.items():
+        if not any(spec.matches(name) for spec in specs):
+            roles = ", ".join(s.role for s in specs) or "none"
+            raise InvalidInput(f"inputs.{name}", value, f"the inputs of {family}: {roles}")
+    for spec in specs:
+        if spec.required and not any(spec.matches(name) for name in given):
+            raise InvalidInput(f"inputs.{spec.role}", None, f"{spec.type.value} file ({spec.help})")
+
+
+def parse_parameters(model: type[P], given: Mapping[str, Any], field: str = "params") -> P:
+    """The parameters with their defaults filled in. Raises `InvalidInput` naming the first bad one."""
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        raise first_problem(error, field, known=", ".join(model.model_fields)) from error
+
+
+def first_problem(error: ValidationError, field: str, known: str) -> InvalidInput:
+    """The first problem pydantic found, in our words."""
+    problem = error.errors()[0]
+    name = (
+        ".".join([field, *(str(part) for part in problem["loc"])])
+        if field
+        else ".".join(str(part) for part in problem["loc"])
+    )
+    if problem["type"] == "extra_forbidden":
+        return InvalidInput(name, problem["input"], f"one of: {known or 'none'}")
+    text = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return InvalidInput(name, problem["input"], text)

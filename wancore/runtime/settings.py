@@ -1,0 +1,95 @@
+"""Settings: flags first, then `WANCORE_*` variables, then `wancore.toml` in the working folder.
+
+The ancestor's variables (`WIDTH`, `HEIGHT`, `FRAME_RATE`, `MAX_FRAMES`) are defaults of the matching
+settings, after all of these.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from wancore.checkpoints.parts import Part
+from wancore.plugins.inputs import first_problem
+
+#: Setting -> the ancestor's variable.
+ANCESTOR = {"width": "WIDTH", "height": "HEIGHT", "fps": "FRAME_RATE", "frames": "MAX_FRAMES"}
+
+
+class AncestorVariables(PydanticBaseSettingsSource):
+    """The ancestor's environment variables, as the weakest source."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return os.environ.get(ANCESTOR.get(field_name, "")), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: os.environ[variable] for name, variable in ANCESTOR.items() if variable in os.environ}
+
+
+class Settings(BaseSettings):
+    """What holds for every request of this process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WANCORE_", toml_file="wancore.toml", extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    models: Path | None = Field(
+        default=None, description="folder tree of model files (a ComfyUI models/ folder works)"
+    )
+    model: str | None = Field(default=None, description="the model to use when a request names none")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description="what transformers and encoders compute in; auto: bfloat16 on a GPU, else float32",
+    )
+    plugins: tuple[str, ...] | None = Field(default=None, description="load only these plugins")
+    disabled_plugins: tuple[str, ...] = Field(default=(), description="do not load these plugins")
+    vae: Path | None = Field(default=None, description="VAE file, instead of the one found")
+    text_encoder: Path | None = Field(default=None, description="text encoder, instead of the one found")
+    tokenizer: Path | None = Field(default=None, description="tokenizer, instead of the one found")
+    image_encoder: Path | None = Field(default=None, description="CLIP file, instead of the one found")
+    preview: Path | None = Field(default=None, description="preview decoder, instead of the one found")
+    transformer_2: Path | None = Field(default=None, description="low-noise expert, instead of the one found")
+    width: int | None = Field(default=None, ge=16, le=8192, description="default width in pixels")
+    height: int | None = Field(default=None, ge=16, le=8192, description="default height in pixels")
+    fps: float | None = Field(default=None, gt=0, le=240, description="default frames per second")
+    frames: int | None = Field(default=None, ge=1, description="default number of frames")
+
+    @property
+    def chosen_parts(self) -> dict[Part, Path]:
+        """The parts that the user names."""
+        parts: tuple[Part, ...] = (
+            "vae", "text_encoder", "tokenizer", "image_encoder", "preview", "transformer_2"
+        )  # fmt: skip
+        return {part: path for part in parts if (path := getattr(self, part)) is not None}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, toml, AncestorVariables(settings_cls)
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Settings with `flags` (those that are not None) on top. Raises `InvalidInput`."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise first_problem(error, "", known=", ".join(Settings.model_fields)) from error
