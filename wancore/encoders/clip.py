@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from wancore.checkpoints import FileView
+from wancore.checkpoints.keymap import KeyMap
 from wancore.encoders.build import as_view, build, configured, declared, head_count
-from wancore.encoders.keys import Layout, canonical, count, rename, shape
+from wancore.encoders.keys import Layout, canonical, count, shape
 from wancore.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -26,34 +27,33 @@ LAYER = "encoder.layers.N"
 
 UPSTREAM = Layout(
     anchor="visual.cls_embedding",
-    renames=(
-        rename("visual.patch_embedding.weight", "embeddings.patch_embedding.weight"),
-        rename("visual.cls_embedding", "embeddings.class_embedding"),
-        rename("visual.pos_embedding", "embeddings.position_embedding.weight"),
-        rename("visual.pre_norm.*", "pre_layrnorm.*"),  # the module's own spelling
-        rename("visual.transformer.N.norm1.*", f"{LAYER}.layer_norm1.*"),
-        rename("visual.transformer.N.norm2.*", f"{LAYER}.layer_norm2.*"),
-        rename("visual.transformer.N.attn.to_qkv.*", *(f"{LAYER}.self_attn.{part}_proj.*" for part in "qkv")),
-        rename("visual.transformer.N.attn.proj.*", f"{LAYER}.self_attn.out_proj.*"),
-        rename("visual.transformer.N.mlp.0.*", f"{LAYER}.mlp.fc1.*"),
-        rename("visual.transformer.N.mlp.2.*", f"{LAYER}.mlp.fc2.*"),
-        rename("visual.post_norm.*", "post_layernorm.*"),
+    names=KeyMap.of(
+        {
+            "visual.patch_embedding.weight": "embeddings.patch_embedding.weight",
+            "visual.cls_embedding": "embeddings.class_embedding",
+            "visual.pos_embedding": "embeddings.position_embedding.weight",
+            "visual.{pre_norm,post_norm}.*": "{pre_layrnorm,post_layernorm}.*",  # the module's own spelling
+            "visual.transformer.N.{norm1,norm2}.*": LAYER + ".{layer_norm1,layer_norm2}.*",
+            "visual.transformer.N.attn.{to_qkv,proj}.*": LAYER + ".self_attn.{to_qkv,out_proj}.*",
+            "visual.transformer.N.mlp.{0,2}.*": LAYER + ".mlp.{fc1,fc2}.*",
+        },
+        unused=["visual.head", "textual.**", "log_scale"],
     ),
-    unused=("visual.head", "textual.**", "log_scale"),
 )
 HUGGING_FACE = Layout(
     anchor="vision_model.embeddings.class_embedding",
-    renames=(rename("vision_model.**", "**"),),
-    unused=(
-        "vision_model.embeddings.position_ids",
-        "visual_projection.weight",
-        "text_model.**",
-        "text_projection.weight",
-        "logit_scale",
+    names=KeyMap.of(
+        {"vision_model.**": "**"},
+        unused=[
+            "vision_model.embeddings.position_ids",
+            "{visual,text}_projection.weight",
+            "text_model.**",
+            "logit_scale",
+        ],
     ),
 )
 # The module's own names.
-BARE = Layout(anchor="embeddings.class_embedding", renames=(), unused=("embeddings.position_ids",))
+BARE = Layout(anchor="embeddings.class_embedding", names=KeyMap.of({}, unused=["embeddings.position_ids"]))
 LAYOUTS = (UPSTREAM, HUGGING_FACE, BARE)
 
 
@@ -90,7 +90,7 @@ def load_clip(
     """The tower from a file in any of the layouts above. Raises `CheckpointError`."""
     from transformers import CLIPVisionModel
 
-    view = flat_embeddings(canonical(as_view(source), LAYOUTS, "CLIP image encoder"))
+    view = as_built(canonical(as_view(source), LAYOUTS, "CLIP image encoder"))
     config = clip_config(view)
     last = f"encoder.layers.{config.num_hidden_layers}."
     wanted = view.renamed({name: name for name in view.entries if not name.startswith(last)})
@@ -101,11 +101,16 @@ def load_clip(
     return ClipVision(tower)
 
 
-def flat_embeddings(view: FileView) -> FileView:
-    """Upstream keeps the class token as [1, 1, D] and the positions as [1, n, D]."""
+def as_built(view: FileView) -> FileView:
+    """Upstream fuses q, k, v, and keeps the class token as [1, 1, D] and the positions as [1, n, D]."""
+    fused = {
+        name: [name.replace("to_qkv", f"{part}_proj") for part in "qkv"]
+        for name in view.entries
+        if ".self_attn.to_qkv." in name
+    }
     singles = {"embeddings.class_embedding": 1, "embeddings.position_embedding.weight": 2}
     shapes = {name: view.shape(name)[-dims:] for name, dims in singles.items() if name in view}
-    return view.reshaped(shapes)
+    return view.split_rows(fused).reshaped(shapes)
 
 
 def clip_config(view: FileView) -> CLIPVisionConfig:

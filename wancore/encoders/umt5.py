@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from wancore.checkpoints import FileView
+from wancore.checkpoints.keymap import KeyMap
 from wancore.encoders.build import as_view, build, configured, declared
-from wancore.encoders.keys import Layout, canonical, count, rename, shape
+from wancore.encoders.keys import Layout, canonical, count, shape
 from wancore.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -25,45 +26,44 @@ BIAS = "relative_attention_bias.weight"
 
 UPSTREAM = Layout(
     anchor="token_embedding.weight",
-    renames=(
-        rename("token_embedding.weight", "embed_tokens.weight"),
-        rename("blocks.N.norm1.weight", "block.N.layer.0.layer_norm.weight"),
-        rename("blocks.N.attn.*.weight", f"{ATTENTION}.*.weight"),
-        rename("blocks.N.pos_embedding.embedding.weight", f"{ATTENTION}.{BIAS}"),
-        rename("blocks.N.norm2.weight", "block.N.layer.1.layer_norm.weight"),
-        rename("blocks.N.ffn.gate.0.weight", f"{FEED_FORWARD}.wi_0.weight"),
-        rename("blocks.N.ffn.fc1.weight", f"{FEED_FORWARD}.wi_1.weight"),
-        rename("blocks.N.ffn.fc2.weight", f"{FEED_FORWARD}.wo.weight"),
-        rename("norm.weight", "final_layer_norm.weight"),
+    names=KeyMap.of(
+        {
+            "token_embedding.weight": "embed_tokens.weight",
+            "blocks.N.{norm1,norm2}.weight": "block.N.layer.{0,1}.layer_norm.weight",
+            "blocks.N.attn.{q,k,v,o}.weight": ATTENTION + ".{q,k,v,o}.weight",
+            "blocks.N.pos_embedding.embedding.weight": f"{ATTENTION}.{BIAS}",
+            "blocks.N.ffn.{gate.0,fc1,fc2}.weight": FEED_FORWARD + ".{wi_0,wi_1,wo}.weight",
+            "norm.weight": "final_layer_norm.weight",
+        },
+        unused=["spiece_model"],
     ),
-    unused=("spiece_model",),
 )
 # Files of a whole UMT5 also hold its decoder. The one embedding goes by either name, or by both.
-HUGGING_FACE_UNUSED = ("decoder.**", "lm_head.weight", "spiece_model")
+HUGGING_FACE_UNUSED = ["decoder.**", "lm_head.weight", "spiece_model"]
 HUGGING_FACE = Layout(
     anchor="shared.weight",
-    renames=(rename("shared.weight", "embed_tokens.weight"), rename("encoder.**", "**")),
-    unused=("encoder.embed_tokens.weight", *HUGGING_FACE_UNUSED),
+    names=KeyMap.of(
+        {"shared.weight": "embed_tokens.weight", "encoder.**": "**"},
+        unused=["encoder.embed_tokens.weight", *HUGGING_FACE_UNUSED],
+    ),
 )
 HUGGING_FACE_TIED = Layout(
     anchor="encoder.embed_tokens.weight",
-    renames=(rename("encoder.**", "**"),),
-    unused=HUGGING_FACE_UNUSED,
+    names=KeyMap.of({"encoder.**": "**"}, unused=HUGGING_FACE_UNUSED),
 )
 LLAMA_CPP = Layout(
     anchor="enc.output_norm.weight",
-    renames=(
-        rename("token_embd.weight", "embed_tokens.weight"),
-        rename("enc.blk.N.attn_norm.weight", "block.N.layer.0.layer_norm.weight"),
-        rename("enc.blk.N.attn_rel_b.weight", f"{ATTENTION}.{BIAS}"),
-        *(rename(f"enc.blk.N.attn_{part}.weight", f"{ATTENTION}.{part}.weight") for part in "qkvo"),
-        rename("enc.blk.N.ffn_norm.weight", "block.N.layer.1.layer_norm.weight"),
-        rename("enc.blk.N.ffn_gate.weight", f"{FEED_FORWARD}.wi_0.weight"),
-        rename("enc.blk.N.ffn_up.weight", f"{FEED_FORWARD}.wi_1.weight"),
-        rename("enc.blk.N.ffn_down.weight", f"{FEED_FORWARD}.wo.weight"),
-        rename("enc.output_norm.weight", "final_layer_norm.weight"),
+    names=KeyMap.of(
+        {
+            "token_embd.weight": "embed_tokens.weight",
+            "enc.blk.N.{attn_norm,ffn_norm}.weight": "block.N.layer.{0,1}.layer_norm.weight",
+            "enc.blk.N.attn_{q,k,v,o}.weight": ATTENTION + ".{q,k,v,o}.weight",
+            "enc.blk.N.attn_rel_b.weight": f"{ATTENTION}.{BIAS}",
+            "enc.blk.N.ffn_{gate,up,down}.weight": FEED_FORWARD + ".{wi_0,wi_1,wo}.weight",
+            "enc.output_norm.weight": "final_layer_norm.weight",
+        },
+        unused=["dec.**"],
     ),
-    unused=("dec.**",),
 )
 LAYOUTS = (UPSTREAM, HUGGING_FACE, HUGGING_FACE_TIED, LLAMA_CPP)
 

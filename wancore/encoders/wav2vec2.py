@@ -10,9 +10,10 @@ from einops import rearrange
 from torch import nn
 
 from wancore.checkpoints import FileView
+from wancore.checkpoints.keymap import KeyMap
 from wancore.encoders.audio import check_waveform, resample_frames
 from wancore.encoders.build import as_view, build, configured, declared, head_count, levels
-from wancore.encoders.keys import Layout, Rename, canonical, count, rename, shape
+from wancore.encoders.keys import Layout, canonical, count, shape
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2Config
@@ -31,28 +32,21 @@ STATED = (
 )
 
 
-def names(prefix: str) -> tuple[Rename, ...]:
-    """torch < 2.0 called the two parts of a weight-normed weight `weight_g` and `weight_v`."""
-    return (
-        rename(f"{prefix}{POSITIONS}.weight_g", f"{POSITIONS}.parametrizations.weight.original0"),
-        rename(f"{prefix}{POSITIONS}.weight_v", f"{POSITIONS}.parametrizations.weight.original1"),
-        rename(f"{prefix}**", "**"),
-    )
-
-
-LAYOUTS = (
-    Layout(
-        anchor="wav2vec2.feature_projection.projection.weight",
-        renames=names("wav2vec2."),
-        # The rest of the model as pretrained, or as tuned to recognise speech.
-        unused=("wav2vec2.masked_spec_embed", "lm_head.*", "quantizer.**", "project_hid.*", "project_q.*"),
-    ),
-    Layout(
-        anchor="feature_projection.projection.weight",
-        renames=names(""),
-        unused=("masked_spec_embed",),
+# torch < 2.0 called the two parts of a weight-normed weight `weight_g` and `weight_v`.
+OLD_NAMES = {POSITIONS + ".weight_{g,v}": POSITIONS + ".parametrizations.weight.original{0,1}"}
+BARE = Layout(
+    anchor="feature_projection.projection.weight",
+    names=KeyMap.of(OLD_NAMES, unused=["masked_spec_embed"]),
+)
+# With the rest of the model as pretrained, or as tuned to recognise speech.
+PREFIXED = Layout(
+    anchor="wav2vec2.feature_projection.projection.weight",
+    names=KeyMap.of(
+        {**{f"wav2vec2.{theirs}": ours for theirs, ours in OLD_NAMES.items()}, "wav2vec2.**": "**"},
+        unused=["wav2vec2.masked_spec_embed", "lm_head.*", "quantizer.**", "{project_hid,project_q}.*"],
     ),
 )
+LAYOUTS = (PREFIXED, BARE)
 
 
 class Wav2Vec2Encoder(nn.Module):

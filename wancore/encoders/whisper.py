@@ -10,9 +10,10 @@ from einops import rearrange
 from torch import nn
 
 from wancore.checkpoints import FileView
+from wancore.checkpoints.keymap import KeyMap
 from wancore.encoders.audio import FEATURE_RATE, SAMPLE_RATE, check_waveform, resample_frames
 from wancore.encoders.build import as_view, build, configured, declared, head_count, levels
-from wancore.encoders.keys import Layout, canonical, count, rename, shape
+from wancore.encoders.keys import Layout, canonical, count, shape
 from wancore.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,15 +24,16 @@ SAMPLES_PER_MEL = 160
 SAMPLES_PER_POSITION = 2 * SAMPLES_PER_MEL
 GROUP, GROUPS = 8, 4
 
-UNUSED = ("decoder.**", "proj_out.weight")
 LAYOUTS = (
     Layout(
         anchor="model.encoder.embed_positions.weight",
-        renames=(rename("model.encoder.**", "**"),),
-        unused=("model.decoder.**", "proj_out.weight"),
+        names=KeyMap.of({"model.encoder.**": "**"}, unused=["model.decoder.**", "proj_out.weight"]),
     ),
-    Layout(anchor="encoder.embed_positions.weight", renames=(rename("encoder.**", "**"),), unused=UNUSED),
-    Layout(anchor="embed_positions.weight", renames=()),
+    Layout(
+        anchor="encoder.embed_positions.weight",
+        names=KeyMap.of({"encoder.**": "**"}, unused=["decoder.**", "proj_out.weight"]),
+    ),
+    Layout(anchor="embed_positions.weight", names=KeyMap.of({})),
 )
 
 
