@@ -118,6 +118,6 @@ class Summary:
         return self.passed > 0 and self.failed == 0 and not (strict and self.skipped)
 
 
-def as_json(outcomes: list[Outcome]) -> str:
+def as_json_text(outcomes: list[Outcome]) -> str:
     summary = Summary.of(outcomes)
     return json.dumps({"cases": [vars(o) for o in outcomes], "summary": vars(summary)}, indent=1)

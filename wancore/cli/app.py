@@ -1,0 +1,50 @@
+"""The command's root: built-in commands, then those of the plugins; errors become one sentence."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from wancore import __version__
+from wancore.cli import catalogue, generate, inspect, parity
+from wancore.errors import WancoreError
+from wancore.plugins import plugin_manager
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def build() -> typer.Typer:
+    app = typer.Typer(
+        name="wancore",
+        help="Video from the Wan model family.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(root)
+    for module in (generate, catalogue, inspect, parity):
+        module.add_to(app)
+    for plugin in plugin_manager().pluggy.hook.wancore_commands.get_hookimpls():
+        plugin.function(app)
+    return app
+
+
+def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        typer.echo(f"wancore {__version__}")
+        raise typer.Exit
+
+
+def run() -> None:
+    """Runs the command line; exits 2 with one sentence for a mistake, 130 when interrupted."""
+    try:
+        build()()
+    except WancoreError as error:
+        print(f"wancore: {error}", file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+    except KeyboardInterrupt:
+        print("wancore: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)

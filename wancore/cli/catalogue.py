@@ -1,0 +1,106 @@
+"""What is installed: families, plugins, solvers, methods."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from wancore.errors import InvalidInput
+from wancore.plugins import plugin_manager
+from wancore.plugins.family import Family
+
+AsJson = Annotated[bool, typer.Option("--json", help="machine-readable")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("families")(families)
+    app.command("plugins")(plugins)
+    app.command("solvers")(solvers)
+    app.command("methods")(methods)
+
+
+def families(
+    family: Annotated[str | None, typer.Argument(help="one family, with every parameter")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the model families, with their inputs and parameters."""
+    found: list[Family] = [f for _, f in plugin_manager().collect("wancore_families")]
+    if family is not None:
+        found = [f for f in found if f.id == family]
+        if not found:
+            raise InvalidInput("family", family, "an installed family; `wancore families` lists them")
+    rows = [family_fields(f) for f in sorted(found, key=lambda f: f.id)]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        typer.echo(f"{row['id']}: {row['name']}, {row['help']} ({', '.join(row['roles'])})")
+        for given in row["inputs"]:
+            required = ", required" if given["required"] else ""
+            typer.echo(f"  --input {given['role']}=FILE  {given['type']}{required}: {given['help']}")
+        for name, field in row["parameters"].get("properties", {}).items():
+            typer.echo(f"  --param {name}=…  {field.get('description', '')}")
+
+
+def family_fields(family: Family) -> dict[str, Any]:
+    """One family's declaration as plain values; parameters as a JSON schema."""
+    return {
+        "id": family.id,
+        "name": family.name,
+        "help": family.help,
+        "roles": sorted(family.roles),
+        "inputs": [
+            {"role": i.role, "type": i.type.value, "help": i.help, "required": i.required, "many": i.many}
+            for i in family.inputs
+        ],
+        "parameters": family.parameters.model_json_schema(),
+    }
+
+
+def plugins(as_json: AsJson = False) -> None:
+    """List the plugins: loaded, disabled, incompatible or broken (with the traceback)."""
+    status = plugin_manager().status
+    if as_json:
+        typer.echo(json.dumps([vars(s) for s in status], indent=1))
+        return
+    for s in status:
+        typer.echo(f"{s.name}  {s.state}  {s.distribution} {s.version}")
+        if s.detail:
+            typer.echo("    " + s.detail.strip().replace("\n", "\n    "))
+
+
+def solvers(as_json: AsJson = False) -> None:
+    """List the solvers."""
+    from wancore.sampling.registry import all_solvers
+
+    show([(s.name, s.help) for s in all_solvers(plugin_manager())], as_json)
+
+
+def methods(as_json: AsJson = False) -> None:
+    """List the sampling methods, with their parameters."""
+    specs = sorted((spec for _, spec in plugin_manager().collect("wancore_methods")), key=lambda s: s.name)
+    if as_json:
+        fields = [
+            {"name": s.name, "help": s.help, "parameters": s.parameters.model_json_schema()} for s in specs
+        ]
+        typer.echo(json.dumps(fields, indent=1))
+        return
+    for spec in specs:
+        typer.echo(f"{spec.name}  {spec.help}")
+        for name, field in spec.parameters.model_fields.items():
+            default = "required" if field.is_required() else f"default {field.default}"
+            typer.echo(f"    {name}: {field.description or ''} ({default})")
+
+
+def show(rows: list[tuple[str, str]], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([{"name": name, "help": text} for name, text in rows], indent=1))
+        return
+    table = Table(box=None, show_header=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,109 @@
+"""`wancore generate`: a video from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wancore.cli.values import guidance_scales, input_files, named_use, parameters
+
+Opt = typer.Option
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("generate")(generate)
+
+
+def generate(
+    prompt: Annotated[str | None, Opt(help="what to show")] = None,
+    negative_prompt: Annotated[str | None, Opt(help="what to avoid; default: the model's own")] = None,
+    image: Annotated[Path | None, Opt(help="first frame, for models that start from an image")] = None,
+    last_image: Annotated[Path | None, Opt(help="last frame, for models that end in one")] = None,
+    inputs: Annotated[
+        list[str] | None,
+        Opt("--input", metavar="ROLE=FILE", help="any input of the family; see `wancore families`"),
+    ] = None,
+    size: Annotated[
+        str | None, Opt(metavar="WxH", help="pixels; with an image: its shape, of this area")
+    ] = None,
+    frames: Annotated[int | None, Opt(help="number of frames, 4n + 1")] = None,
+    fps: Annotated[float | None, Opt(help="frames per second")] = None,
+    steps: Annotated[int | None, Opt(help="denoising steps")] = None,
+    seed: Annotated[int | None, Opt(help="0 to 2^63 - 1; default: random, and printed")] = None,
+    solver: Annotated[str | None, Opt(help="see `wancore solvers`")] = None,
+    guidance: Annotated[
+        str | None, Opt(metavar="SCALE[,SCALE]", help="guidance scale, or one per expert")
+    ] = None,
+    shift: Annotated[float | None, Opt(help="shift of the noise schedule")] = None,
+    method: Annotated[
+        list[str] | None, Opt(metavar="NAME[:FIELD=VALUE,…]", help="see `wancore methods`")
+    ] = None,
+    windows: Annotated[
+        str | None,
+        Opt(
+            metavar="SCHEDULE[:FIELD=VALUE,…]",
+            help="overlapping windows for long clips, e.g. static_standard:frames=81,overlap=16",
+        ),
+    ] = None,
+    param: Annotated[list[str] | None, Opt(metavar="NAME=VALUE", help="a parameter of the family")] = None,
+    family: Annotated[str | None, Opt(help="whose model it is, where its keys do not tell")] = None,
+    attach: Annotated[
+        list[str] | None, Opt(metavar="FAMILY[:FIELD=VALUE,…]", help="a further family")
+    ] = None,
+    model: Annotated[str | None, Opt(help="a model's folder or file, or its name under --models")] = None,
+    models: Annotated[Path | None, Opt(help="folder of model files; a ComfyUI models/ folder works")] = None,
+    vae: Annotated[Path | None, Opt(help="VAE, instead of the one found")] = None,
+    text_encoder: Annotated[Path | None, Opt(help="text encoder, instead of the one found")] = None,
+    tokenizer: Annotated[Path | None, Opt(help="tokenizer, instead of the one found")] = None,
+    image_encoder: Annotated[Path | None, Opt(help="CLIP, instead of the one found")] = None,
+    transformer_2: Annotated[Path | None, Opt(help="low-noise expert, instead of the one found")] = None,
+    device: Annotated[str | None, Opt(help="auto, cpu, cuda or cuda:N")] = None,
+    dtype: Annotated[str | None, Opt(help="auto, float32, bfloat16 or float16")] = None,
+    out: Annotated[str, Opt(help="NAME.mp4, a folder for PNGs, or - for raw RGB")] = "out.mp4",
+    overwrite: Annotated[bool, Opt(help="replace what is there")] = False,
+    source: Annotated[
+        Path | None, Opt("--from", metavar="FILE", help="repeat what made this file; other options change it")
+    ] = None,
+    quiet: Annotated[bool, Opt(help="no progress")] = False,
+) -> None:
+    """Generate a video."""
+    given: dict[str, Any] = {
+        "prompt": prompt,
+        "negative_prompt": negative_prompt,
+        "family": family,
+        "model": model,
+        "size": size,
+        "frames": frames,
+        "fps": fps,
+        "steps": steps,
+        "seed": seed,
+        "solver": solver,
+        "guidance": guidance_scales(guidance) if guidance is not None else None,
+        "shift": shift,
+        "inputs": files(image, last_image, inputs),
+        "params": parameters("param", param or []) or None,
+        "methods": [named_use("method", text) for text in method] if method else None,
+        "windows": window_fields(windows) if windows is not None else None,
+        "attachments": [named_use("attach", text) for text in attach] if attach else None,
+    }
+    settings = {
+        "models": models, "device": device, "dtype": dtype, "vae": vae, "text_encoder": text_encoder,
+        "tokenizer": tokenizer, "image_encoder": image_encoder, "transformer_2": transformer_2,
+    }  # fmt: skip
+    from wancore.cli.produce import produce
+
+    produce({k: v for k, v in given.items() if v is not None}, settings, out, overwrite, source, quiet)
+
+
+def files(image: Path | None, last_image: Path | None, inputs: list[str] | None) -> dict[str, Path] | None:
+    """Inputs by role, from the short options and the general one."""
+    found = input_files(inputs or [])
+    short = {"image": image, "last_image": last_image}
+    return {**found, **{role: file for role, file in short.items() if file is not None}} or None
+
+
+def window_fields(text: str) -> dict[str, Any]:
+    use = named_use("windows", text)
+    return {"schedule": use["name"], **use["params"]}

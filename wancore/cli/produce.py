@@ -1,0 +1,110 @@
+"""Running one request and writing its frames as they come."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wancore import __version__
+from wancore.cli.progress import Display
+from wancore.engine import Engine
+from wancore.errors import InvalidInput
+from wancore.events import Accepted, Frames
+from wancore.media.metadata import read_metadata
+from wancore.media.output import open_writer
+from wancore.media.writer import FrameWriter
+from wancore.request import Request, parse_request
+from wancore.runtime.settings import load_settings
+
+
+def produce(
+    given: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    out: str,
+    overwrite: bool,
+    source: Path | None,
+    quiet: bool,
+) -> None:
+    """Generates into `out`; when interrupted, what was made so far stays."""
+    check_output(out, overwrite)
+    fields = {**(repeated(source) if source is not None else {}), **given}
+    engine = Engine(load_settings(**settings))
+    request = parse_request(with_defaults(fields, engine))
+    writer: FrameWriter | None = None
+    with Display(out, quiet) as display:
+        try:
+            for event in engine.generate(request):
+                display.show(event)
+                if isinstance(event, Accepted):
+                    accepted = event
+                if isinstance(event, Frames):
+                    writer = writer or open_for(out, request, accepted)
+                    writer.write(event.frames)
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def check_output(out: str, overwrite: bool) -> None:
+    path = Path(out)
+    taken = out != "-" and (any(path.iterdir()) if path.is_dir() else path.exists())
+    if taken and not overwrite:
+        raise InvalidInput("out", out, "a name that is free, or --overwrite")
+    if out != "-" and not path.absolute().parent.is_dir():
+        raise InvalidInput("out", out, "a place in a folder that exists")
+
+
+def with_defaults(fields: dict[str, Any], engine: Engine) -> dict[str, Any]:
+    """The settings' defaults, where the request is silent."""
+    settings = engine.settings
+    defaults: dict[str, Any] = {"model": settings.model, "frames": settings.frames, "fps": settings.fps}
+    if settings.width is not None and settings.height is not None:
+        defaults["size"] = f"{settings.width}x{settings.height}"
+    return {**{name: value for name, value in defaults.items() if value is not None}, **fields}
+
+
+def open_for(out: str, request: Request, accepted: Accepted) -> FrameWriter:
+    size = (accepted.width, accepted.height)
+    return open_writer(out, accepted.fps, size, description(request, accepted))
+
+
+def description(request: Request, accepted: Accepted) -> dict[str, Any]:
+    """What is written into the file, so that it can be made again."""
+    settled = {
+        "seed": accepted.seed,
+        "steps": accepted.steps,
+        "solver": accepted.solver,
+        "shift": accepted.shift,
+        "guidance": list(accepted.guidance),
+        "frames": accepted.frames,
+        "fps": float(accepted.fps),
+    }
+    asked = request.model_dump(mode="json", exclude_defaults=True)
+    return {
+        "version": __version__,
+        "family": accepted.family,
+        "variant": accepted.variant,
+        "model": Path(accepted.model).name,
+        "request": {**asked, **settled},
+        "inputs_sha256": {role: sha256(file) for role, file in request.inputs.items()},
+    }
+
+
+def repeated(source: Path) -> dict[str, Any]:
+    """The request that made `source`. Raises `InvalidInput` if it is not there, or an input changed."""
+    made = read_metadata(source)
+    request = made.get("request")
+    if not isinstance(request, dict):
+        raise InvalidInput("from", str(source), "a file that wancore wrote, with its request inside")
+    for role, digest in made.get("inputs_sha256", {}).items():
+        file = Path(request["inputs"][role])
+        if not file.is_file() or sha256(file) != digest:
+            raise InvalidInput(f"inputs.{role}", str(file), f"the file that {source} was made with")
+    return request
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
