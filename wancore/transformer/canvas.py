@@ -49,6 +49,8 @@ class Canvas:
         """[rows, 3] float64, in frame, row, column order."""
         grid = grid_positions(self.total, self.height, self.width, (self.origin, 0, 0))
         if self.times is not None:
+            if len(self.times) != self.total:
+                raise ValueError(f"{len(self.times)} times for {self.total} frames")
             grid[:, 0] = torch.tensor(self.times, dtype=torch.float64).repeat_interleave(self.frame_rows)
         return grid
 
@@ -80,11 +82,15 @@ class Clock:
         return times if self.scale is None else times * self.scale.to(times)
 
     def rows(self, canvas: Canvas) -> Tensor:
-        """[rows] int64 level numbers."""
+        """[rows] int64 level numbers. Raises `ValueError` if the index fits neither frames nor rows."""
         if self.index is None:
             return torch.zeros(canvas.rows, dtype=torch.int64)
-        index = self.index.to(torch.int64)
-        return index if len(index) == canvas.rows else index.repeat_interleave(canvas.frame_rows)
+        index = self.index.to("cpu", torch.int64)
+        if len(index) == canvas.total:
+            return index.repeat_interleave(canvas.frame_rows)
+        if len(index) != canvas.rows:
+            raise ValueError(f"{len(index)} levels for {canvas.total} frames of {canvas.frame_rows} rows")
+        return index
 
 
 class Along(Enum):

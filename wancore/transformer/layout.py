@@ -60,7 +60,10 @@ def build_layout(
     frame_levels: bool = False,
     device: torch.device | str = "cpu",
 ) -> Layout:
-    """`frame_levels`: rows of different clip frames get different levels, even at the same timestep."""
+    """`frame_levels`: rows of different clip frames get different levels, even at the same timestep.
+
+    Raises `ValueError` where the parts do not fit each other.
+    """
     clock = clock or Clock()
     order = sorted(range(len(segments)), key=lambda i: not segments[i].text)
     spans: dict[str, tuple[int, int]] = {}
@@ -73,10 +76,12 @@ def build_layout(
     text_rows = row = canvas.rows
     for segment in (segments[i] for i in order):
         n = len(segment.tokens)
+        if segment.name in spans:
+            raise ValueError(f"two segments are named {segment.name}")
         spans[segment.name] = (row, row + n)
         row += n
         text_rows = row if segment.text else text_rows
-        factors.append(segment.rope(canvas, frequencies))
+        factors.append(segment_factors(segment, canvas, frequencies))
         source.append(segment_source(segment, int(source[0][-1]), clock, fixed))
         frame.append(segment_frames(segment, canvas))
     frames = torch.cat(frame) if frame_levels else torch.full((row,), -1)
@@ -90,6 +95,16 @@ def build_layout(
         torch.tensor(fixed, dtype=torch.float64, device=device),
         Rotation.of(torch.cat(factors), device), plan, frequencies,
     )  # fmt: skip
+
+
+def segment_factors(segment: Segment, canvas: Canvas, frequencies: Frequencies) -> Tensor:
+    """Rotary factors of a segment's rows, one for each of its tokens."""
+    n, factors = len(segment.tokens), segment.rope(canvas, frequencies)
+    if len(factors) != n:
+        raise ValueError(f"segment {segment.name}: {n} tokens have {len(factors)} positions")
+    if segment.along is Along.CLIP and n % canvas.frames:
+        raise ValueError(f"segment {segment.name}: {n} tokens do not divide into {canvas.frames} frames")
+    return factors
 
 
 def segment_source(segment: Segment, running: int, clock: Clock, fixed: list[float]) -> Tensor:

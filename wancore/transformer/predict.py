@@ -105,6 +105,8 @@ def embed_canvas(model: WanTransformer, inputs: Inputs, attached: Attached | Non
     if len(replaced) > 1:
         raise Conflict("the patch embedding", *list(replaced)[:2])
     x = next(iter(replaced.values())) if replaced else model.embed(inputs.latents)
+    if len(x) != inputs.layout.canvas.rows:
+        raise ValueError(f"{len(x)} tokens on a canvas of {inputs.layout.canvas.rows}")
     added = [adapter.tokens(data) for _, adapter, data in present]
     return add_rows(x, [rows for rows in added if rows is not None])
 
