@@ -17,7 +17,7 @@ from wancore.engine.models import Models
 from wancore.engine.plan import Plan, plan_request
 from wancore.errors import InvalidInput, PluginError
 from wancore.events import Event
-from wancore.plugins import PluginManager
+from wancore.plugins import PluginManager, plugin_manager
 from wancore.plugins.family import Family
 from wancore.request import Request
 from wancore.runtime.device import pick_device, pick_dtype
@@ -37,7 +37,7 @@ class Engine:
 
     def __init__(self, settings: Settings, plugins: PluginManager | None = None) -> None:
         self.settings = settings
-        self.plugins = plugins or PluginManager(settings.plugins, settings.disabled_plugins)
+        self.plugins = plugins or plugin_manager()
         self.device = pick_device(settings.device)
         self.dtype = pick_dtype(settings.dtype, self.device)
         self.prompts = PromptCache()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-from wancore.parity.case import Case
+    from wancore.parity.case import Case
 
 Array = Any  # torch.Tensor or numpy.ndarray; torch is not imported here, to keep registration light
 
@@ -26,7 +27,7 @@ class Result:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-Handler = Callable[[Case], Result | Mapping[str, Array]]
+Handler = Callable[["Case"], Result | Mapping[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Kind:
 
 def as_numpy(array: Array) -> np.ndarray:
     """A torch tensor (any device, bfloat16 and fp8 widened) or an array, as numpy."""
+    import numpy as np
+
     if isinstance(array, np.ndarray):
         return array
     tensor = array.detach().cpu()

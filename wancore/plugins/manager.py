@@ -105,5 +105,8 @@ def incompatibility(module: object) -> str:
 
 @cache
 def plugin_manager() -> PluginManager:
-    """The process-wide manager, loaded on first use."""
-    return PluginManager()
+    """The process-wide manager, loaded on first use, as the settings say."""
+    from wancore.runtime.settings import load_settings
+
+    settings = load_settings()
+    return PluginManager(settings.plugins, settings.disabled_plugins)

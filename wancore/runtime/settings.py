@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -24,6 +25,16 @@ from wancore.plugins.inputs import first_problem
 
 #: Setting -> the ancestor's variable.
 ANCESTOR = {"width": "WIDTH", "height": "HEIGHT", "fps": "FRAME_RATE", "frames": "MAX_FRAMES"}
+
+
+def comma_separated(value: object) -> object:
+    """`"a,b"` as a tuple; anything else as it is."""
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(comma_separated)]
 
 
 class AncestorVariables(PydanticBaseSettingsSource):
@@ -52,8 +63,8 @@ class Settings(BaseSettings):
         default="auto",
         description="what transformers and encoders compute in; auto: bfloat16 on a GPU, else float32",
     )
-    plugins: tuple[str, ...] | None = Field(default=None, description="load only these plugins")
-    disabled_plugins: tuple[str, ...] = Field(default=(), description="do not load these plugins")
+    plugins: Names | None = Field(default=None, description="load only these plugins (comma-separated)")
+    disabled_plugins: Names = Field(default=(), description="do not load these plugins")
     vae: Path | None = Field(default=None, description="VAE file, instead of the one found")
     text_encoder: Path | None = Field(default=None, description="text encoder, instead of the one found")
     tokenizer: Path | None = Field(default=None, description="tokenizer, instead of the one found")

@@ -7,7 +7,7 @@ from wancore.checkpoints.canonical import to_canonical
 from wancore.checkpoints.claim import Claim
 from wancore.checkpoints.pattern import PatternSet
 from wancore.checkpoints.view import FileView
-from wancore_wan.variants import VARIANTS, variant_of
+from wancore_wan.variants import variant_of
 
 
 def recognise(file: FileView) -> Claim | None:
@@ -25,7 +25,4 @@ def recognise(file: FileView) -> Claim | None:
     variant = variant_of(base_spec(view), view)
     if variant is None:
         return None
-    needs = ["text encoder", "VAE"]
-    if VARIANTS[variant].clip:
-        needs.append("image encoder (CLIP)")
-    return Claim("base", "wan", variant, tuple(needs), general=True)
+    return Claim("base", "wan", variant, general=True)
