@@ -47,8 +47,10 @@ def anchor_prefix(view: FileView, anchor: str) -> str | None:
 def shape(view: FileView, name: str, dims: int) -> tuple[int, ...]:
     """The shape of a tensor that sizes are read from. Raises `CheckpointError` where it cannot be."""
     sizes = view.shape(name)
-    if len(sizes) != dims:
-        raise CheckpointError(view.path, f"has shape {list(sizes)}, not {dims} dimensions", name)
+    if len(sizes) != dims or 0 in sizes:
+        raise CheckpointError(
+            view.path, f"has shape {list(sizes)}; accepted: {dims} dimensions, none 0", name
+        )
     return sizes
 
 
