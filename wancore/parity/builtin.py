@@ -6,7 +6,12 @@ from importlib import import_module
 
 from wancore.parity.kind import Kind
 
-COMPONENTS = ("wancore.vae.parity", "wancore.encoders.parity", "wancore.sampling.parity")
+COMPONENTS = (
+    "wancore.vae.parity",
+    "wancore.encoders.parity",
+    "wancore.sampling.parity",
+    "wancore.sampling.parity_windows",
+)
 
 
 def core_kinds() -> list[Kind]:

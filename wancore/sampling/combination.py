@@ -4,62 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from wancore.sampling.guidance import Guidance
 from wancore.sampling.hooks import Step
-from wancore.sampling.method import Method
+
+if TYPE_CHECKING:
+    from wancore.sampling.method import Method
+
+
+@dataclass
+class Term:
+    """`scale * (a - b)` of two predictions, by the names of their passes.
+
+    `difference`: what stands for `a - b`, where a method has set it.
+    """
+
+    scale: float | Tensor
+    a: str
+    b: str
+    difference: Tensor | None = None
 
 
 @dataclass
 class Combination:
-    """One step's guidance while methods work on it.
+    """One step's guidance while methods work on it: `base` plus the sum of `terms`.
 
-    `predictions`: velocity [C, F, h, w] of each pass that was run. `scales`: of each direction.
-    `factors`: what a prediction has been multiplied by, for methods that build on each other.
-    `differences`: filtered `a - b` of a direction, where a method set one.
+    `predictions`: velocity [C, F, h, w] of each pass that was run. `factors`: what a prediction has
+    been multiplied by, for methods that build on each other.
     """
 
-    guidance: Guidance
     step: Step
     predictions: dict[str, Tensor]
-    scales: list[float | Tensor]
+    base: str
+    terms: list[Term]
     factors: dict[str, Tensor] = field(default_factory=dict)
-    differences: dict[int, Tensor] = field(default_factory=dict)
 
-    @property
-    def live(self) -> list[int]:
-        """Directions both of whose passes were run."""
-        return [
-            i
-            for i, d in enumerate(self.guidance.directions)
-            if d.a in self.predictions and d.b in self.predictions
-        ]
+    @classmethod
+    def of(cls, guidance: Guidance, step: Step, predictions: dict[str, Tensor]) -> Combination:
+        """The sum as `guidance` states it, or the same sum without the passes that were not run."""
+        if predictions.keys() >= guidance.passes.keys():
+            terms = [Term(d.at(step), d.a, d.b) for d in guidance.directions]
+            return cls(step, predictions, guidance.base, terms)
+        weights = guidance.weights(step)
+        base = guidance.base if guidance.base in predictions else next(iter(predictions))
+        rest = [Term(weights[name], name, base) for name in predictions if name != base]
+        return cls(step, predictions, base, rest)
 
-    def difference(self, i: int) -> Tensor:
-        """`a - b` of direction `i`, as filtered so far."""
-        if i in self.differences:
-            return self.differences[i]
-        direction = self.guidance.directions[i]
-        return self.predictions[direction.a] - self.predictions[direction.b]
+    def difference(self, term: Term) -> Tensor:
+        """`a - b` of a term, as changed so far."""
+        if term.difference is not None:
+            return term.difference
+        return self.predictions[term.a] - self.predictions[term.b]
 
     def total(self) -> Tensor:
         """The guided velocity."""
-        if self.guidance.base not in self.predictions or len(self.live) < len(self.scales):
-            return self.weighted()
-        velocity = self.predictions[self.guidance.base]
-        for i, scale in enumerate(self.scales):
-            velocity = velocity + scale * self.difference(i)
-        return velocity
-
-    def weighted(self) -> Tensor:
-        """The same sum by the weight of each pass, where some were not needed."""
-        weights = self.guidance.weights(self.step)
-        terms = [p if weights[name] == 1 else weights[name] * p for name, p in self.predictions.items()]
-        velocity = terms[0]
-        for term in terms[1:]:
-            velocity = velocity + term
+        velocity = self.predictions[self.base]
+        for term in self.terms:
+            velocity = velocity + term.scale * self.difference(term)
         return velocity
 
 
@@ -67,8 +71,7 @@ def combine(
     guidance: Guidance, step: Step, predictions: dict[str, Tensor], methods: Sequence[Method] = ()
 ) -> Tensor:
     """Guided velocity from the velocity of each pass that was run."""
-    scales: list[float | Tensor] = [d.at(step) for d in guidance.directions]
-    combination = Combination(guidance, step, predictions, scales)
+    combination = Combination.of(guidance, step, dict(predictions))
     for method in methods:
         method.combine(combination)
     return combination.total()

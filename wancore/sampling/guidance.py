@@ -5,9 +5,10 @@ Source: classifier-free guidance, arXiv:2207.12598, `negative + scale * (positiv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from wancore.errors import InvalidInput
 from wancore.sampling.hooks import Step
 
 #: A guidance scale: fixed, or a function of the step (a schedule, a range, one per expert).
@@ -35,7 +36,7 @@ class Guidance:
     passes: Mapping[str, Mapping[str, str]]
 
     def weights(self, step: Step) -> dict[str, float]:
-        """The factor of each pass in the sum; a pass whose factor is 0 need not be run."""
+        """The factor of each pass in the sum; a pass whose factor is 0 need not be run. They sum to 1."""
         total = dict.fromkeys(self.passes, 0.0)
         total[self.base] += 1.0
         for direction in self.directions:
@@ -43,6 +44,10 @@ class Guidance:
             total[direction.a] += scale
             total[direction.b] -= scale
         return total
+
+    def used(self, steps: Iterable[Step]) -> frozenset[str]:
+        """The passes that some of `steps` runs."""
+        return frozenset(name for step in steps for name, w in self.weights(step).items() if w != 0)
 
 
 def classifier_free(scale: Scale, positive: str = "positive", negative: str = "negative") -> Guidance:
@@ -52,3 +57,26 @@ def classifier_free(scale: Scale, positive: str = "positive", negative: str = "n
 
 
 UNGUIDED = Guidance("positive", (), {"positive": {"text": "positive"}})
+
+
+def per_step(scales: Sequence[float]) -> Scale:
+    """One scale per step of the run; the last one goes on if there are more steps.
+
+    Raises InvalidInput for an empty list.
+    """
+    if not scales:
+        raise InvalidInput("guidance", list(scales), "at least one number")
+    listed = tuple(scales)
+
+    def scale(step: Step) -> float:
+        return listed[min(step.index, len(listed) - 1)]
+
+    return scale
+
+
+def within(step: Step, start: float, end: float) -> bool:
+    """Whether the share of the run that is done, index / count, lies in start..end, both included.
+
+    The last step's share is below 1, so an `end` of 1 reaches to the end of the run.
+    """
+    return start <= step.index / step.count <= end

@@ -10,17 +10,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
+from wancore.errors import InvalidInput
+from wancore.sampling.guidance import Guidance
 from wancore.sampling.hooks import Step
+from wancore.sampling.lazy import named
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from wancore.sampling.combination import Combination
+    from wancore.sampling.noise import NoiseSource
+    from wancore.sampling.windows import WindowPlan
     from wancore.transformer.adapter import Adapter
     from wancore.transformer.canvas import Canvas
+    from wancore.transformer.layout import Layout
     from wancore.transformer.rope import Frequencies
+
+#: Where a method keeps state of one pass: (pass, window, expert).
+Key = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Call:
     expert: str = ""
 
     @property
-    def key(self) -> tuple[str, int, str]:
+    def key(self) -> Key:
         return self.name, self.window, self.expert
 
 
@@ -44,25 +53,51 @@ class Call:
 class Run:
     """What a method may know when a run begins.
 
-    `main`: the passes that carry the user's prompt; `encode` turns text into encoder rows [n, C];
-    `frames`: latent frames of the clip; `experts`: their names in the order of use, with the number
-    of steps that each takes.
+    `main`: the passes that carry the user's prompt; `guidance`: how passes are summed;
+    `encode` turns text into encoder rows [n, C]; `negative`: the request's negative prompt;
+    `head`, `frames`: latent frames of the canvas before the clip, and of the clip; `windows`: the
+    overlapping windows, if the request uses them; `experts`: their names in the order of use, with
+    the number of steps that each takes.
     """
 
     steps: int
     frames: int
     layers: int
     main: frozenset[str]
+    guidance: Guidance
     encode: Callable[[str], Tensor]
+    negative: str = ""
+    head: int = 0
+    windows: WindowPlan | None = None
     experts: Mapping[str, int] = field(default_factory=lambda: {"": 0})
 
 
 class Method:
-    """Base of all methods: every point leaves things as they are. One object serves one run."""
+    """Base of all methods: every point leaves things as they are. One object serves one run.
+
+    `rounds`: how often the whole denoising is repeated; above 1, `restart` is asked between rounds.
+    """
+
+    rounds: int = 1
+
+    def begin(self) -> None:
+        """Before the first step of every round: forgets what was kept between steps."""
+
+    def canvas(self, canvas: Canvas) -> Canvas:
+        """The canvas with other time positions; asked when a row layout is worked out."""
+        return canvas
 
     def frequencies(self, frequencies: Frequencies, canvas: Canvas) -> Frequencies:
-        """Rotary speeds of the canvas."""
+        """Rotary speeds of the canvas; asked after `canvas`."""
         return frequencies
+
+    def initial_noise(self, noise: Tensor, source: NoiseSource) -> Tensor:
+        """The noise [C, F, h, w] a run starts from, right after it was drawn from `source`."""
+        return noise
+
+    def restart(self, latent: Tensor, noise: Tensor, source: NoiseSource) -> Tensor:
+        """What the next round starts from: `latent` is the last round's result, `noise` the first's start."""
+        return noise
 
     def adapters(self) -> Mapping[str, Adapter]:
         """Weightless adapters to attach, by slot name."""
@@ -71,6 +106,10 @@ class Method:
     def data(self, call: Call) -> Mapping[str, Any]:
         """What the method's adapters read in this pass; a slot left out is off."""
         return {}
+
+    def layout(self, call: Call, layout: Layout) -> Layout:
+        """The row layout of this pass, with another attention plan for example."""
+        return layout
 
     def skip_blocks(self, call: Call) -> frozenset[int]:
         """Blocks left out of this pass with everything on them."""
@@ -89,9 +128,14 @@ class Method:
     def combine(self, combination: Combination) -> None:
         """Changes predictions, scales or differences before they are summed."""
 
-    def velocity(self, velocity: Tensor, x: Tensor, step: Step) -> Tensor:
-        """The guided velocity, before the solver takes it."""
-        return velocity
+    def around_velocity(self, predict: Callable[[Tensor], Tensor], x: Tensor, step: Step) -> Tensor:
+        """Predicts the guided velocity of the whole canvas at x, windows fused, or answers in its place."""
+        return predict(x)
+
+    @property
+    def skipped(self) -> Mapping[Key, tuple[int, ...]]:
+        """The steps of this round at which the method answered in place of the model."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -99,7 +143,10 @@ class MethodSpec:
     """A method that a user can name: `--method NAME` or `--method NAME:field=value,field=value`.
 
     `parameters`: a pydantic model that declares the fields with ranges, defaults and help.
-    `make(parameters, run)` makes the method of one run. `order`: methods act in rising order.
+    `make(parameters, run)` makes the method of one run; raises InvalidInput if the run cannot use it.
+    `order`: methods act in rising order; around a call, a later one is outside an earlier one.
+    `owns`: what only one method of a request may have (a step cache, the text attention).
+    `sources`: papers and repositories.
     """
 
     name: str
@@ -107,3 +154,36 @@ class MethodSpec:
     parameters: type[BaseModel]
     make: Callable[[Any, Run], Method]
     order: int = 0
+    owns: str = ""
+    sources: tuple[str, ...] = ()
+
+
+def method_at(path: str) -> Callable[[Any, Run], Method]:
+    """The class `"package.module:Name"`, made from (parameters, run) and imported on first use."""
+
+    def make(parameters: Any, run: Run) -> Method:
+        method: Method = named(path)(parameters, run)
+        return method
+
+    return make
+
+
+class NoParameters(BaseModel):
+    """A method without anything to set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def needs_guidance(name: str, run: Run) -> None:
+    """Raises InvalidInput if nothing is guided: then `name` has nothing to act on."""
+    if not run.guidance.directions:
+        raise InvalidInput("method", name, f"a guidance scale other than 1 together with {name}")
+
+
+def needs_one_direction(name: str, run: Run) -> None:
+    """Raises InvalidInput unless guidance is one direction away from its base pass."""
+    needs_guidance(name, run)
+    directions = run.guidance.directions
+    if len(directions) != 1 or directions[0].b != run.guidance.base:
+        passes = ", ".join(run.guidance.passes)
+        raise InvalidInput("method", name, f"guidance between two passes; here the passes are {passes}")
