@@ -14,6 +14,7 @@ from wancore.checkpoints import open_view
 from wancore.checkpoints.base import transformer_config
 from wancore.checkpoints.canonical import diffusers_map, in_diffusers_names, open_transformer, to_canonical
 from wancore.checkpoints.keymap import KeyMap
+from wancore.checkpoints.layout import find_parts
 from wancore.checkpoints.prefix import peel_prefix
 from wancore.parity.case import Case, written_checkpoint
 
@@ -88,8 +89,7 @@ def test_renamed_weights_are_the_same_weights() -> None:
 )
 def test_published_layouts_give_the_same_tensors_and_sizes(name: str) -> None:
     case = Case.load(GOLDEN / "_checkpoints" / f"{name}.safetensors")
-    path = case.file(case.meta["files"][0])
-    peeled = peel_prefix(open_view(path / "transformer" if (path / "transformer").is_dir() else path))
+    peeled = peel_prefix(open_view(find_parts(case.file(case.meta["files"][0])).require("transformer")))
     view = to_canonical(peeled.view)
     hashes = {}
     with view.reader() as reader:

@@ -80,7 +80,9 @@ def axes(view: FileView, name: str, count: int) -> tuple[int, ...]:
 
 def count_blocks(view: FileView) -> int:
     """How many blocks there are; a gap in their numbers is an error."""
-    numbers = {int(match[1]) for name in view.entries if (match := BLOCK.match(name))}
+    numbers = {
+        int(match[1]) for name in view.entries if (match := BLOCK.match(name)) and name in base_names()
+    }
     missing = [str(i) for i in range(max(numbers, default=0) + 1) if i not in numbers][:4]
     if missing:
         raise CheckpointError(view.path, f"has {len(numbers)} blocks, but none numbered {', '.join(missing)}")
@@ -103,10 +105,14 @@ def base_patterns() -> tuple[str, ...]:
     return tuple(pattern for group in base_shapes().values() for pattern in group)
 
 
+@cache
+def base_names() -> PatternSet:
+    return PatternSet(base_patterns())
+
+
 def extra_keys(view: FileView) -> list[str]:
     """The names of a canonical view that are not the base transformer's; [] for a plain model."""
-    base = PatternSet(base_patterns())
-    return [name for name in view.entries if name not in base]
+    return [name for name in view.entries if name not in base_names()]
 
 
 def expected_keys(spec: BaseSpec) -> dict[str, tuple[int, ...]]:
