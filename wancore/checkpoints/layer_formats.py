@@ -13,6 +13,14 @@ from dataclasses import dataclass
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
 
+#: What stands beside a quantised weight, or in its place, under the name of its layer.
+SCALES = (
+    "scale_weight", "weight_scale", "weight_scale_2", "weight_global_scale", "weight._scale", "alpha",
+    "scale_input", "input_scale", "input_global_scale", "output_scale", "comfy_quant", "pre_quant_scale",
+    "weight_s_rel", "weight_s_channel", "weight_codebook",
+)  # fmt: skip
+STAND_INS = ("weight_int8", "weight._data")
+MARKER = "scaled_fp8"
 FP8 = ("F8_E4M3", "F8_E5M2")
 COMFY_METADATA = "_quantization_metadata"
 
@@ -90,6 +98,20 @@ def found_formats(view: FileView) -> list[FoundFormat]:
         if layers:
             found.append(FoundFormat(layer_format.name, len(layers), layer_format.readable))
     return found
+
+
+def logical_names(view: FileView) -> FileView:
+    """`view` under the names its model has, without scales and markers; shapes are as stored.
+
+    For looking only: a quantised weight under its layer's name is not the weight.
+    """
+    names = {}
+    for name in view.entries:
+        if name == MARKER or any(name.endswith("." + scale) for scale in SCALES):
+            continue
+        stand_in = next((s for s in STAND_INS if name.endswith("." + s)), None)
+        names[name] = name.removesuffix(stand_in) + "weight" if stand_in else name
+    return view.renamed(names)
 
 
 def check_readable(view: FileView) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from wancore.checkpoints.claim import Claim
+from wancore.checkpoints.layer_formats import logical_names
+from wancore.checkpoints.prefix import peel_prefix
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError, PluginError
 
@@ -15,18 +17,27 @@ class Recogniser(Protocol):
     """The part of a family that looks at files."""
 
     def recognise(self, file: FileView) -> Claim | None:
-        """A claim on `file` (without prefix, names as stored), or None. Never reads data."""
+        """A claim on `file` (see `recognition_view`), or None. Never reads data."""
+
+
+def recognition_view(view: FileView) -> FileView:
+    """What families are shown: without prefix, scales and markers, otherwise under the file's own names.
+
+    Names are not made canonical, since what they belong to is the question (`to_canonical` does it for a
+    family that has found its base).
+    """
+    return logical_names(peel_prefix(view).view)
 
 
 def recognise(view: FileView, families: Iterable[Recogniser]) -> list[Claim]:
-    """The claims of all `families` on `view` (without prefix, see `peel_prefix`), best reason first.
+    """The claims of all `families` on `view`, best reason first.
 
     Raises `PluginError` naming a family whose recognition fails.
     """
-    claims = []
+    claims, shown = [], recognition_view(view)
     for family in families:
         try:
-            claim = family.recognise(view)
+            claim = family.recognise(shown)
         except CheckpointError:
             raise
         except Exception as error:

@@ -1,0 +1,218 @@
+"""What a file or folder is, from its headers: the facts behind `wancore inspect`. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from wancore.checkpoints.base import num_heads
+from wancore.checkpoints.base_keys import BaseSpec, base_spec, expected_keys, extra_keys, has_base
+from wancore.checkpoints.canonical import in_diffusers_names, to_canonical
+from wancore.checkpoints.components import component_claims
+from wancore.checkpoints.container import Foreign, kind_of
+from wancore.checkpoints.folder import PIPELINE_FILE, expert_folders
+from wancore.checkpoints.known import KnownFamilies, known_families
+from wancore.checkpoints.layer_formats import found_formats
+from wancore.checkpoints.layout import find_parts
+from wancore.checkpoints.models_tree import MODEL_FOLDERS
+from wancore.checkpoints.open import open_view
+from wancore.checkpoints.parts import Part, Parts, spoken
+from wancore.checkpoints.prefix import peel_prefix
+from wancore.checkpoints.recognise import Recogniser, decide, recognise, recognition_view
+from wancore.checkpoints.report import Contents, DtypeShare, Identity, KeyList, Report
+from wancore.checkpoints.view import FileView
+from wancore.errors import CheckpointError
+
+
+def inspect(path: Path | str, families: Iterable[Recogniser]) -> Report:
+    """Looks at the headers of `path` and asks `families` about it.
+
+    Raises `CheckpointError` for what is missing, malformed or ambiguous. A file of a kind that cannot be
+    read is reported, with the reason in `problems`.
+    """
+    path, families = Path(path), list(families)
+    if not path.exists():
+        raise CheckpointError(path, "no such file or folder")
+    if path.is_dir() and holds_several(path):
+        return folder_report(path, families)
+    if path.is_file() and not path.name.endswith(".json"):
+        kind = kind_of(path)
+        if isinstance(kind, Foreign):
+            return Report(path, f"a {kind.name} file", kind.name, (f"cannot be read yet: {kind.advice}",))
+    return checkpoint_report(open_view(path), families)
+
+
+def holds_several(folder: Path) -> bool:
+    own_tree = any((folder / name).is_dir() for name in MODEL_FOLDERS)
+    return own_tree or (folder / PIPELINE_FILE).is_file() or expert_folders(folder) is not None
+
+
+def folder_report(folder: Path, families: Sequence[Recogniser]) -> Report:
+    """One report for every part of a pipeline, of two experts or of a models tree."""
+    parts = find_parts(folder)
+    reports = {
+        label: part_report(path, families)
+        for part in parts.found
+        if part != "tokenizer"
+        for label, path in labelled(part, parts)
+    }
+    what = "two experts of one model" if expert_folders(folder) else "a pipeline of several models"
+    if any((folder / name).is_dir() for name in MODEL_FOLDERS):
+        what = "a folder of models"
+    return Report(folder, what, "folder", parts=reports)
+
+
+def labelled(part: Part, parts: Parts) -> list[tuple[str, Path]]:
+    paths = parts.found[part]
+    if len(paths) == 1:
+        return [(spoken(part), paths[0])]
+    return [(f"{spoken(part)}: {path.name}", path) for path in paths]
+
+
+def part_report(path: Path, families: Sequence[Recogniser]) -> Report:
+    try:
+        return inspect(path, families)
+    except CheckpointError as error:
+        return Report(path, "unreadable", "", problems=(error.problem,))
+
+
+def checkpoint_report(view: FileView, families: Sequence[Recogniser]) -> Report:
+    identity = identify(view, families)
+    contents = read_contents(view, identity)
+    return Report(
+        path=view.path,
+        what=described(contents, identity),
+        container="safetensors",
+        problems=tuple(problems(contents)),
+        needs=tuple(needs(recognition_view(view), identity)),
+        contents=contents,
+        identity=identity,
+    )
+
+
+def identify(view: FileView, families: Sequence[Recogniser]) -> Identity:
+    claims, looked_at = recognise(view, families), recognition_view(view)
+    components = component_claims(looked_at)
+    try:
+        decided, why = decide(claims, view.path), ""
+    except CheckpointError as error:
+        decided, why = None, "" if components else error.problem
+    return Identity(decided, why, tuple(claims), tuple(components), known_families(looked_at))
+
+
+def read_contents(view: FileView, identity: Identity) -> Contents:
+    looked_at = recognition_view(view)
+    canonical = to_canonical(looked_at)
+    spec = base_spec(canonical) if has_base(canonical) else None
+    missing = [name for name in expected_keys(spec) if name not in canonical] if spec else []
+    known, peeled = identity.known, peel_prefix(view)
+    explained = identity.claims or known.fits or known.same_keys or identity.components
+    return Contents(
+        files=len(view.files),
+        bytes=sum(info.nbytes for info in view.entries.values()),
+        tensors=len(view),
+        parameters=sum(math.prod(info.shape) for info in looked_at.entries.values()),
+        dtypes=dtype_shares(view),
+        formats=tuple(found_formats(peeled.view)),
+        prefix=peeled.prefix,
+        naming=naming(looked_at, identity, spec),
+        sizes=sizes(canonical, spec),
+        missing=KeyList.of(missing),
+        unexpected=KeyList.of([] if explained else extra_keys(canonical)),
+    )
+
+
+def dtype_shares(view: FileView) -> tuple[DtypeShare, ...]:
+    """Largest first."""
+    by_dtype: dict[str, list[int]] = {}
+    for info in view.entries.values():
+        by_dtype.setdefault(info.dtype, []).append(info.nbytes)
+    shares = [DtypeShare(dtype, len(sizes), sum(sizes)) for dtype, sizes in by_dtype.items()]
+    return tuple(sorted(shares, key=lambda share: -share.bytes))
+
+
+def naming(view: FileView, identity: Identity, spec: BaseSpec | None) -> str:
+    if identity.components:
+        return identity.components[0].naming
+    if in_diffusers_names(view):
+        return "diffusers"
+    return "upstream" if spec else ""
+
+
+def sizes(view: FileView, spec: BaseSpec | None) -> dict[str, object]:
+    """The base transformer's sizes; `num_heads` None where nothing tells it."""
+    if spec is None:
+        return {}
+    try:
+        heads: int | None = num_heads(view, spec.dim)
+    except CheckpointError:
+        heads = None
+    return {**asdict(spec), "num_heads": heads}
+
+
+KINDS = {
+    "base": "a whole transformer",
+    "module": "a module to put on a transformer",
+    "merged": "a transformer merged with a module",
+    "low-rank": "a low-rank file that is no ordinary LoRA",
+}
+
+
+def described(contents: Contents, identity: Identity) -> str:
+    if identity.components:
+        return " and ".join(f"a {claim.name} file" for claim in identity.components)
+    if identity.family:
+        return f"{KINDS[identity.family.kind]} of {identity.family.family}"
+    if identity.known.fits:
+        known = identity.known.fits[0]
+        return f"{KINDS[known.kind]} of {known.family}"
+    return "a transformer of an unknown family" if contents.sizes else "unknown weights"
+
+
+def problems(contents: Contents) -> list[str]:
+    """Why the file cannot be loaded as it is."""
+    found = [
+        f"{one.layers} layers are quantised ({one.name}), which cannot be read yet"
+        for one in contents.formats
+        if not one.readable
+    ]
+    if contents.missing.count:
+        found.append(f"{contents.missing.count} keys of the transformer are missing")
+    if contents.unexpected.count:
+        found.append(f"{contents.unexpected.count} keys belong to nothing that is known")
+    if contents.sizes and contents.sizes["num_heads"] is None:
+        found.append("the number of heads is unknown; put a config.json with num_heads beside it")
+    return found
+
+
+def needs(view: FileView, identity: Identity) -> list[str]:
+    """What has to be given beside the file, the family's own needs first."""
+    wanted = list(identity.family.needs) if identity.family else []
+    if not identity.family and identity.known.fits:
+        wanted += to_install(identity.known)
+    canonical = to_canonical(view)
+    if has_base(canonical):
+        wanted += base_needs(base_spec(canonical))
+    elif identity.known.fits or any(claim.role == "lora" for claim in identity.components):
+        wanted.append("the transformer it was made for")
+    return list(dict.fromkeys(wanted))
+
+
+def to_install(known: KnownFamilies) -> list[str]:
+    return [
+        f"the plugin {fit.distribution}"
+        if fit.distribution
+        else f"a plugin for {fit.family}, which is not known"
+        for fit in known.fits
+    ]
+
+
+def base_needs(spec: BaseSpec) -> list[str]:
+    wanted = [f"a VAE of {spec.out_dim} latent channels"]
+    if spec.text_dim:
+        wanted.append(f"a UMT5 text encoder of width {spec.text_dim} and its tokenizer")
+    if spec.image_dim:
+        wanted.append(f"a CLIP image encoder of width {spec.image_dim}")
+    return wanted
