@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from wancore.checkpoints import FileView, load_module, open_view
-from wancore.errors import CheckpointError
+from wancore.errors import CheckpointError, shown
 
 M = TypeVar("M", bound=nn.Module)
 C = TypeVar("C")
@@ -60,11 +60,16 @@ def head_count(view: FileView, stated: Mapping[str, Any], field: str, width: int
 
     Raises `CheckpointError` where neither gives an answer.
     """
-    heads = stated.get(field, width // head_width if width % head_width == 0 else 0)
-    if type(heads) is not int or heads < 1 or width % heads:
-        accepted = f"{field} in config.json, a divisor of {width}"
-        raise CheckpointError(view.path, f"does not tell its number of attention heads; accepted: {accepted}")
-    return heads
+    if field in stated:
+        heads = stated[field]
+        if type(heads) is not int or heads < 1 or width % heads:
+            problem = f"has {field} {shown(heads)} in its config.json; accepted: a divisor of {width}"
+            raise CheckpointError(view.path, problem)
+        return heads
+    if width % head_width:
+        problem = f"does not tell its number of attention heads; accepted: {field} in a config.json beside it"
+        raise CheckpointError(view.path, problem)
+    return width // head_width
 
 
 @torch.no_grad()
