@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wancore.errors import InvalidInput
-from wancore.sampling.solver import Draw, Schedule
+from wancore.sampling.solver import Draw
 
 LARGEST_SEED = 2**63 - 1
 
@@ -51,12 +51,3 @@ def noise_like(x: Tensor, draw: Draw) -> Tensor:
 def noised(clean: Tensor, noise: Tensor, sigma: float) -> Tensor:
     """`clean` at noise level `sigma`: (1 - sigma) clean + sigma noise."""
     return (1 - sigma) * clean + sigma * noise
-
-
-def start_from(clean: Tensor, noise: Tensor, schedule: Schedule) -> Tensor:
-    """A given latent at the level of the schedule's first step: the start of a run that keeps some of it.
-
-    The level is the one the model is shown, timestep / 1000.
-    """
-    timestep = schedule.timesteps[0].to(clean)
-    return noise * timestep / 1000 + (1 - timestep / 1000) * clean

@@ -33,7 +33,7 @@ def upstream_trajectories(case: Case) -> Outputs:
         spec, name = find_solver(run["scheduler"], SOLVERS), run["id"]
         schedule = plan(spec, ScheduleRequest(run["steps"], run["shift"]))
         outputs[f"{name}.sigmas"], outputs[f"{name}.timesteps"] = schedule.sigmas, schedule.timesteps.float()
-        outputs[f"{name}.latents"] = trajectory(case, spec, schedule, case.inputs["start"]).latents
+        outputs[f"{name}.latents"] = trajectory(case, spec, schedule).latents
     return outputs
 
 

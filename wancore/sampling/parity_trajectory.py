@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from wancore.parity.case import Case
 from wancore.sampling.hooks import Hooks, NoHooks, Step
-from wancore.sampling.solver import Schedule, Solver, SolverSpec
+from wancore.sampling.loop import denoise
+from wancore.sampling.solver import Draw, Schedule, SolverSpec
 
 Model = Callable[[Tensor, Tensor], Tensor]
 
@@ -40,6 +41,17 @@ class RecordedNoise:
         return self.draws[self.used - 1].reshape(shape)
 
 
+class RecordedStart(NoHooks):
+    """Keeps the latent that a run starts from."""
+
+    def __init__(self) -> None:
+        self.latents: list[Tensor] = []
+
+    def start(self, x: Tensor, draw: Draw, step: Step) -> Tensor:
+        self.latents.append(x)
+        return x
+
+
 @dataclass(frozen=True)
 class Trajectory:
     """A run's latents [n + 1, ...], before each step and after the last, and how many draws it took."""
@@ -48,28 +60,13 @@ class Trajectory:
     noise_used: int
 
 
-def trajectory(
-    case: Case,
-    spec: SolverSpec,
-    schedule: Schedule,
-    start: Tensor,
-    hooks: Hooks | None = None,
-) -> Trajectory:
-    """A run from `start` on the case's model. Hooks see `in.start` as the run's initial noise."""
-    solver: Solver = spec.make(schedule)
-    model, draw, hooks = wave_model(case.inputs["bias"]), RecordedNoise(case), hooks or NoHooks()
-    steps = steps_of(schedule, case.inputs["start"])
-    latents = [hooks.start(start, draw, steps[0])]
-    for step, timestep in zip(steps, schedule.timesteps, strict=True):
-        x = latents[-1]
-        velocity = model(hooks.model_input(x, draw, step), timestep)
-        latents.append(hooks.after_step(solver.step(step.index, x, velocity, draw), draw, step))
-    return Trajectory(torch.stack(latents), draw.used)
+def trajectory(case: Case, spec: SolverSpec, schedule: Schedule, hooks: Sequence[Hooks] = ()) -> Trajectory:
+    """A run on the case's model, with `in.start` as the initial noise."""
+    model, draw, first = wave_model(case.inputs["bias"]), RecordedNoise(case), RecordedStart()
 
+    def velocity(x: Tensor, step: Step) -> Tensor:
+        return model(x, torch.tensor(step.timestep))
 
-def steps_of(schedule: Schedule, noise: Tensor) -> list[Step]:
-    sigmas, timesteps = schedule.sigmas.tolist(), schedule.timesteps.tolist()
-    return [
-        Step(i, len(schedule), sigmas[i], sigmas[i + 1], float(timesteps[i]), noise)
-        for i in range(len(schedule))
-    ]
+    steps = denoise(case.inputs["start"], schedule, spec.make(schedule), velocity, draw, [*hooks, first])
+    after = [stepped.x for stepped in steps]
+    return Trajectory(torch.stack([*first.latents, *after]), draw.used)

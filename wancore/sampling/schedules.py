@@ -81,7 +81,7 @@ def shifted(levels: Levels, shift: float) -> Levels:
     if not (math.isfinite(shift) and shift > 0):
         raise InvalidInput("shift", shift, "a number above 0")
     moved: Levels = shift * levels / (1 + (shift - 1) * levels)
-    return moved
+    return np.minimum(moved, 1)  # rounding may lift a level of 1
 
 
 def schedule_of(levels: Levels, shown: Shown, end: float = 0.0) -> Schedule:

@@ -67,9 +67,10 @@ def strength_start(steps: int, strength: float) -> int:
 def dense_tail(schedule: Schedule) -> Schedule:
     """More steps at low noise: what lies below half of the first timestep is replaced by m even steps to 0.
 
-    m is a fifth of the steps, at least 3 and at most 15. Levels are then timestep / 1000.
+    m is a fifth of the steps, at least 3 and at most 15. Levels are then timestep / 1000, so that steps
+    of one integer timestep become one step.
     """
-    shown = schedule.timesteps.to(torch.float32)
+    shown = schedule.timesteps.to(torch.float32).unique_consecutive()
     half = float(shown.max()) * 0.5
     count = min(max(int(len(schedule) * 0.2), 3), 15)
     tail = torch.from_numpy(np.linspace(half, 0, count, endpoint=False, dtype=np.float32))

@@ -46,9 +46,8 @@ class Schedule:
         levels = self.sigmas.tolist()
         falls = all(after < before for before, after in pairwise(levels))
         if not (len(self) and falls and levels[0] <= 1 and levels[-1] >= 0):
-            raise InvalidInput(
-                "sigmas", levels, "at least one step, levels from at most 1 to at least 0, falling"
-            )
+            accepted = "levels from at most 1 to at least 0 that fall at every step (fewer steps spread them)"
+            raise InvalidInput("sigmas", levels, accepted)
 
     def __len__(self) -> int:
         return len(self.timesteps)

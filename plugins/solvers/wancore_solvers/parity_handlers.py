@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from wancore.parity.case import Case
+from wancore.sampling.loop import step_of
 from wancore.sampling.masked import DifferentialMask, DualClock
-from wancore.sampling.noise import start_from
-from wancore.sampling.parity_trajectory import RecordedNoise, steps_of, trajectory, wave_model
+from wancore.sampling.parity_trajectory import RecordedNoise, trajectory, wave_model
 from wancore.sampling.plan import ScheduleRequest, plan
 from wancore.sampling.slicing import part
 from wancore.sampling.solver import Schedule
+from wancore.sampling.start import StartFrom
 from wancore_solvers import rcm
 from wancore_solvers.parity_names import FULL_WIDTH, Counterpart, counterpart
 from wancore_solvers.pusa import PusaFrames, PusaNoise
@@ -34,13 +35,12 @@ def trajectories(case: Case) -> Outputs:
     outputs: Outputs = {}
     for run in case.config["runs"]:
         ours, schedule, name = counterpart_of(run), planned(run), run["id"]
-        start = case.inputs["start"] * schedule.noise_scale
-        if "denoise" in run:
-            start = start_from(case.inputs["init"], start, schedule)
-        made = trajectory(case, ours.spec, schedule, start)
+        made = trajectory(
+            case, ours.spec, schedule, [StartFrom(case.inputs["init"])] if "denoise" in run else []
+        )
         latents = made.latents
         if ours.angles:
-            latents = latents * rcm.trig_scale(schedule.sigmas).view(-1, *[1] * start.ndim)
+            latents = latents * rcm.trig_scale(schedule.sigmas).view(-1, *[1] * (latents.ndim - 1))
         outputs |= shown(name, ours, schedule, run)
         outputs[f"{name}.latents"] = latents
         outputs[f"{name}.noise_used"] = torch.tensor([made.noise_used], dtype=torch.int32)
@@ -54,7 +54,7 @@ def multitalk_euler(case: Case) -> Outputs:
     for run in case.config["runs"]:
         schedule = plan(ours.spec, ScheduleRequest(run["steps"], run["shift"]))
         outputs[f"{run['id']}.timesteps"] = torch.cat([schedule.timesteps, torch.zeros(1)])
-        outputs[f"{run['id']}.latents"] = trajectory(case, ours.spec, schedule, case.inputs["start"]).latents
+        outputs[f"{run['id']}.latents"] = trajectory(case, ours.spec, schedule).latents
     return outputs
 
 
@@ -63,9 +63,8 @@ def rcm_upstream(case: Case) -> Outputs:
     outputs: Outputs = {}
     for run in case.config["runs"]:
         schedule = rcm.from_angles(run["steps"], run["sigma_max"])
-        start = case.inputs["start"] * schedule.noise_scale
         outputs[f"{run['id']}.sigmas"] = schedule.sigmas
-        outputs[f"{run['id']}.latents"] = trajectory(case, spec, schedule, start).latents
+        outputs[f"{run['id']}.latents"] = trajectory(case, spec, schedule).latents
     return outputs
 
 
@@ -79,7 +78,8 @@ def pusa_per_frame(case: Case) -> Outputs:
         frames = run["clean"]
         multipliers = dict(zip(frames, run.get("multipliers", [0.0] * len(frames)), strict=True))
         solver, hooks = PusaFrames(schedule, start.shape[-3], multipliers), PusaNoise(multipliers)
-        draw, steps = RecordedNoise(case), steps_of(schedule, start)
+        draw = RecordedNoise(case)
+        steps = [step_of(schedule, i, start) for i in range(len(schedule))]
         x, latents = hooks.start(start, draw, steps[0]), [start]
         for step in steps:
             velocity = model(x, solver.rows.timesteps[step.index, :, None, None])
@@ -102,9 +102,7 @@ def ttm(case: Case) -> Outputs:
             until=run["ttm_end"] - first,
             from_reference=run["ttm_end"] > first,
         )
-        outputs[f"{run['id']}.latents"] = trajectory(
-            case, spec, schedule, case.inputs["start"], clock
-        ).latents
+        outputs[f"{run['id']}.latents"] = trajectory(case, spec, schedule, [clock]).latents
     return outputs
 
 
@@ -114,7 +112,7 @@ def differential(case: Case) -> Outputs:
     for run in case.config["runs"]:
         spec = counterpart(run["scheduler"]).spec
         schedule = plan(spec, ScheduleRequest(run["steps"], run["shift"]))
-        outputs[f"{run['id']}.latents"] = trajectory(case, spec, schedule, case.inputs["start"], mask).latents
+        outputs[f"{run['id']}.latents"] = trajectory(case, spec, schedule, [mask]).latents
     return outputs
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from wancore.errors import InvalidInput
 from wancore.sampling.frames import FRAMES, FrameRows
 from wancore.sampling.hooks import NoHooks, Step
 from wancore.sampling.noise import noised
@@ -21,12 +22,16 @@ class PusaFrames:
 
     `multipliers`: latent frame -> m, 0..1, for the given frames. The model is shown m times the
     running timestep for it; it moves along m times the pair of levels whose timestep is nearest to
-    that. m = 0 leaves the frame alone. Other frames run on `schedule`.
+    that. m = 0 leaves the frame alone. Other frames run on `schedule`. Raises InvalidInput for a
+    frame that is not there or another m.
     """
 
     def __init__(self, schedule: Schedule, frames: int, multipliers: Mapping[int, float]) -> None:
         scale = torch.ones(frames)
         for frame, multiplier in multipliers.items():
+            if not (0 <= frame < frames and 0 <= multiplier <= 1):
+                accepted = f"numbers in 0..1 for latent frames in 0..{frames - 1}"
+                raise InvalidInput("multipliers", dict(multipliers), accepted)
             scale[frame] = multiplier
         base = schedule.timesteps.to(torch.float32)
         timesteps = base[:, None] * scale  # [n, F]
