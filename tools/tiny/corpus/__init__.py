@@ -1,0 +1,1 @@
+"""Captioned videos of moving shapes, drawn on the fly."""
