@@ -28,7 +28,8 @@ def write_headers(
         start, end = end, end + math.prod(shape) * BITS[kind] // 8
         document[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [start, end]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write_raw(path, json.dumps(document).encode(), end)
+    header = json.dumps(document).encode()
+    return write_raw(path, header + b" " * (-len(header) % 8), end)
 
 
 def write_raw(path: Path, header: bytes, data_size: int = 0) -> Path:

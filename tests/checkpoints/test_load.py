@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import mmap
+import os
+import platform
 import re
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from tests.checkpoints.synthetic import write_headers
+from tests.checkpoints.synthetic import write_headers, write_raw
 from wancore.checkpoints import load_module, open_view
 from wancore.checkpoints.load import materialised
+from wancore.checkpoints.mapped import DTYPES
 from wancore.errors import CheckpointError
 
 
@@ -106,17 +110,75 @@ def test_quantised_files_are_refused_by_name(tmp_path: Path, extra: str, dtype: 
         load_module(on_meta(), open_view(path), dtype=torch.float32)
 
 
-def test_each_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
+def test_each_file_is_mapped_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
 
-    def counting(file: str, **options: object) -> object:
-        opened.append(file)
-        return safe_open(file, **options)
+    class Counting(mmap.mmap):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            lengths.append(len(self))
 
     tensors, path = saved(tmp_path)
-    monkeypatch.setattr("safetensors.safe_open", counting)
+    monkeypatch.setattr(mmap, "mmap", Counting)
     load_module(on_meta(), open_view(path))
-    assert opened == [str(path)] and len(tensors) > 1
+    assert lengths == [path.stat().st_size] and len(tensors) > 1
+
+
+@pytest.mark.parametrize("pad", range(8))
+def test_tensors_at_odd_positions_are_read(tmp_path: Path, pad: int) -> None:
+    values, half = torch.tensor([1.5, -2.5]), torch.tensor([3.0, 4.0], dtype=torch.bfloat16)
+    layout = {
+        "odd": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]},
+        "none": {"dtype": "F32", "shape": [0, 3], "data_offsets": [1, 1]},
+        "half": {"dtype": "BF16", "shape": [2], "data_offsets": [1, 5]},
+        "x": {"dtype": "F32", "shape": [2, 1], "data_offsets": [5, 13]},
+    }
+    path = write_raw(tmp_path / "x.safetensors", json.dumps(layout).encode() + b" " * pad)
+    data = b"\7" + half.view(torch.uint8).numpy().tobytes() + values.numpy().tobytes()
+    path.write_bytes(path.read_bytes() + data)
+    view = open_view(path)
+    assert view.tensor("odd").item() == 7 and view.tensor("none").shape == (0, 3)
+    assert torch.equal(view.tensor("x"), values[:, None]) and torch.equal(view.tensor("half"), half)
+
+
+def test_every_dtype_is_read_like_the_library_does(tmp_path: Path) -> None:
+    tensors = {name: torch.arange(6).to(dtype).reshape(2, 3) for name, dtype in DTYPES.items()}
+    save_file(tensors, tmp_path / "x.safetensors")
+    view = open_view(tmp_path / "x.safetensors")
+    for name, tensor in tensors.items():
+        assert view.entries[name].dtype == name and view.tensor(name).dtype == tensor.dtype
+        assert torch.equal(view.tensor(name).view(torch.uint8), tensor.view(torch.uint8))
+
+
+def test_four_bit_tensors_are_seen_but_not_read(tmp_path: Path) -> None:
+    view = open_view(write_headers(tmp_path / "x.safetensors", {"a": [4]}, "F4"))
+    with pytest.raises(CheckpointError, match=r"key 'a': cannot be read: F4 tensors"):
+        view.tensor("a")
+
+
+def test_writing_to_a_loaded_tensor_leaves_the_file_alone(tmp_path: Path) -> None:
+    tensors, path = saved(tmp_path)
+    before = path.read_bytes()
+    net = on_meta()
+    load_module(net, open_view(path))
+    net.layers[0].weight.zero_()
+    assert path.read_bytes() == before and tensors["layers.0.weight"].any()
+
+
+def test_a_file_that_shrinks_after_opening_is_refused(tmp_path: Path) -> None:
+    _, path = saved(tmp_path)
+    view = open_view(path)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(CheckpointError, match=r"net\.safetensors: key .* truncated file"):
+        view.tensor("layers.0.weight")
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="other systems may reserve memory for a mapping")
+def test_a_file_larger_than_memory_can_be_read(tmp_path: Path) -> None:
+    if Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "2":
+        pytest.skip("this host never promises more memory than it has")
+    size = 4 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    view = open_view(write_headers(tmp_path / "x.safetensors", {"huge": [size], "last": [1]}, {"huge": "U8"}))
+    assert view.tensor("huge")[-1] == 0 and view.tensor("last").item() == 0
 
 
 def anonymous_bytes() -> int:
