@@ -134,6 +134,22 @@ def test_a_family_without_a_plugin_is_named(tmp_path: Path) -> None:
     assert report.needs[0] == "a plugin for flashvsr, which is not known"
 
 
+class Plain:
+    """The family of the plain model."""
+
+    id = "wan"
+
+    def recognise(self, file: FileView) -> Claim | None:
+        return Claim("base", "wan", general=True)
+
+
+def test_a_name_that_speaks_of_another_family_is_a_problem(tmp_path: Path) -> None:
+    shapes = wan_shapes(text_dim=32)
+    report = inspect(write_headers(tmp_path / "Phantom-Wan_fp16.safetensors", shapes), [Plain()])
+    assert report.problems == ("its name says phantom, which is not installed: the plugin wancore-phantom",)
+    assert inspect(write_headers(tmp_path / "x.safetensors", shapes), [Plain()]).problems == ()
+
+
 def test_the_number_of_heads_may_be_unknown(tmp_path: Path) -> None:
     path = write_headers(tmp_path / "diffusion_pytorch_model.safetensors", wan_shapes(dim=48))
     assert "the number of heads is unknown" in inspect(path, []).problems[0]

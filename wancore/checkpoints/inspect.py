@@ -13,7 +13,7 @@ from wancore.checkpoints.canonical import in_diffusers_names, to_canonical
 from wancore.checkpoints.components import component_claims
 from wancore.checkpoints.container import Foreign, kind_of
 from wancore.checkpoints.folder import PIPELINE_FILE, expert_folders
-from wancore.checkpoints.known import KnownFamilies, known_families
+from wancore.checkpoints.known import KnownFamilies, known_families, named_otherwise
 from wancore.checkpoints.layer_formats import found_formats
 from wancore.checkpoints.layout import find_parts
 from wancore.checkpoints.models_tree import MODEL_FOLDERS
@@ -85,7 +85,7 @@ def checkpoint_report(view: FileView, families: Sequence[Recogniser]) -> Report:
         path=view.path,
         what=described(contents, identity),
         container="safetensors",
-        problems=tuple(problems(contents)),
+        problems=(*problems(contents), *name_problems(identity)),
         needs=tuple(needs(recognition_view(view), identity)),
         contents=contents,
         identity=identity,
@@ -185,6 +185,14 @@ def problems(contents: Contents) -> list[str]:
     if contents.sizes and contents.sizes["num_heads"] is None:
         found.append("the number of heads is unknown; put a config.json with num_heads beside it")
     return found
+
+
+def name_problems(identity: Identity) -> list[str]:
+    """Says so where the file's name speaks of a family that is not installed."""
+    other = named_otherwise(identity.known, identity.family) if identity.family else None
+    if other is None:
+        return []
+    return [f"its name says {other.family}, which is not installed: {', '.join(to_install(identity.known))}"]
 
 
 def needs(view: FileView, identity: Identity) -> list[str]:

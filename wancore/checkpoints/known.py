@@ -10,7 +10,7 @@ from functools import cache
 
 from wancore.checkpoints.base_keys import has_base
 from wancore.checkpoints.canonical import DATA, to_canonical
-from wancore.checkpoints.claim import DecidedBy, Kind
+from wancore.checkpoints.claim import Claim, DecidedBy, Kind
 from wancore.checkpoints.fingerprint import Fingerprint, read_fingerprints
 from wancore.checkpoints.view import FileView
 
@@ -91,3 +91,13 @@ def known_families(view: FileView) -> KnownFamilies:
         fits.setdefault(entry.family, entry.found(has_base(canonical)))
     others = dict.fromkeys(entry.family for entry in matching if entry not in decided)
     return KnownFamilies(tuple(fits.values()), tuple(name for name in others if name not in fits))
+
+
+def named_otherwise(known: KnownFamilies, claim: Claim) -> KnownFamily | None:
+    """The family a file is named after, where its keys alone made it another's.
+
+    That family is then not installed: running the file as `claim` says would be wrong without a word.
+    """
+    if claim.decided_by != "keys" or claim.family in {fit.family for fit in known.fits}:
+        return None
+    return next((fit for fit in known.fits if fit.decided_by == "hint"), None)
