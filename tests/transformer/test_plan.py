@@ -66,7 +66,9 @@ def test_spans_are_masked_attention(
 def test_a_plan_cut_to_its_first_rows(sizes: list[int], causal: bool, rows: int) -> None:
     plan = Plan.causal(sizes) if causal else Plan.blocks(sizes)
     rows = min(rows, sum(sizes))
-    assert torch.equal(mask_of(plan.first(rows), rows), mask_of(plan, sum(sizes))[:rows, :rows])
+    first = plan.first(rows)
+    assert torch.equal(mask_of(first, rows), mask_of(plan, sum(sizes))[:rows, :rows])
+    assert all(stop <= rows for query, keys in first.spans for _, stop in (query, *keys))
 
 
 def test_key_spans_in_pieces() -> None:
