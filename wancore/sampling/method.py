@@ -6,13 +6,13 @@ points it needs. Points that no chosen method overrides cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from wancore.errors import InvalidInput
+from wancore.errors import Conflict, InvalidInput
 from wancore.sampling.guidance import Guidance
 from wancore.sampling.hooks import Step
 from wancore.sampling.lazy import named
@@ -168,6 +168,20 @@ def method_at(path: str) -> Callable[[Any, Run], Method]:
     return make
 
 
+def check_together(specs: Iterable[MethodSpec]) -> None:
+    """Raises InvalidInput for a method named twice, Conflict where two need what only one can have."""
+    names: set[str] = set()
+    owners: dict[str, str] = {}
+    for spec in specs:
+        if spec.name in names:
+            raise InvalidInput("methods", spec.name, "each method once")
+        if spec.owns in owners:
+            raise Conflict(spec.owns, owners[spec.owns], spec.name)
+        names.add(spec.name)
+        if spec.owns:
+            owners[spec.owns] = spec.name
+
+
 class NoParameters(BaseModel):
     """A method without anything to set."""
 
@@ -177,7 +191,7 @@ class NoParameters(BaseModel):
 def needs_guidance(name: str, run: Run) -> None:
     """Raises InvalidInput if nothing is guided: then `name` has nothing to act on."""
     if not run.guidance.directions:
-        raise InvalidInput("method", name, f"a guidance scale other than 1 together with {name}")
+        raise InvalidInput("methods", name, f"a guidance scale other than 1 together with {name}")
 
 
 def needs_one_direction(name: str, run: Run) -> None:
@@ -186,4 +200,4 @@ def needs_one_direction(name: str, run: Run) -> None:
     directions = run.guidance.directions
     if len(directions) != 1 or directions[0].b != run.guidance.base:
         passes = ", ".join(run.guidance.passes)
-        raise InvalidInput("method", name, f"guidance between two passes; here the passes are {passes}")
+        raise InvalidInput("methods", name, f"guidance between two passes; here the passes are {passes}")

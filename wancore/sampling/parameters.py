@@ -1,4 +1,4 @@
-"""Types for method parameters that a command line can also spell."""
+"""Types for method parameters that take several values."""
 
 from __future__ import annotations
 
@@ -7,20 +7,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 
-def split(value: Any) -> Any:
-    """`9+10` -> ["9", "10"]; anything that is not a string stays."""
-    if not isinstance(value, str):
-        return value
-    return [part.strip() for part in value.split("+") if part.strip()]
+def several(value: Any) -> Any:
+    """A single value, as a command line gives one, is a list of one."""
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
-def split_lines(value: Any) -> Any:
-    """`a cat|a dog` -> ["a cat", "a dog"]; anything that is not a string stays."""
-    if not isinstance(value, str):
-        return value
-    return [part.strip() for part in value.split("|")]
-
-
-Integers = Annotated[tuple[int, ...], BeforeValidator(split)]
-Numbers = Annotated[tuple[float, ...], BeforeValidator(split)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(split_lines)]
+Integers = Annotated[tuple[int, ...], BeforeValidator(several)]
+Numbers = Annotated[tuple[float, ...], BeforeValidator(several)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(several)]
