@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,14 @@ def plain(text: str) -> Any:
 
 
 def named_use(field: str, text: str) -> dict[str, Any]:
-    """`NAME` or `NAME:field=value,field=value`. A list is written `field=[1;2]` or `field=1;2`."""
+    """`NAME` or `NAME:field=value,field=value`. A list is written `field=[1;2]` or `field=1;2`.
+
+    A comma separates fields only where another `field=` follows it, so that texts may hold commas.
+    """
     name, _, rest = text.partition(":")
     if not name:
         raise InvalidInput(field, text, "NAME or NAME:field=value,field=value")
-    pairs = assignments(field, rest.split(",")) if rest else {}
+    pairs = assignments(field, re.split(r",(?=[\w-]+=)", rest)) if rest else {}
     return {"name": name, "params": {key: listed(value) for key, value in pairs.items()}}
 
 

@@ -30,7 +30,7 @@ from wancore.plugins.inputs import parse_parameters
 from wancore.request import Request
 from wancore.sampling.guidance import Guidance
 from wancore.sampling.loop import Stepped
-from wancore.sampling.method import Method, MethodSpec, Run
+from wancore.sampling.method import Method, MethodSpec, Run, check_together
 from wancore.sampling.noise import NoiseSource
 from wancore.sampling.registry import find_solver
 from wancore.sampling.solver import SolverSpec
@@ -205,6 +205,7 @@ def chosen_methods(request: Request, methods: Mapping[str, MethodSpec]) -> list[
             )
         spec = methods[use.name]
         chosen.append((spec, parse_parameters(spec.parameters, use.params, f"methods.{use.name}")))
+    check_together(spec for spec, _ in chosen)
     return sorted(chosen, key=lambda pair: (pair[0].order, pair[0].name))
 
 
