@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -24,7 +25,7 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    app.callback()(root)
+    app.callback(invoke_without_command=True)(root)
     for module in (generate, catalogue, inspect, parity):
         module.add_to(app)
     for plugin in plugin_manager().pluggy.hook.wancore_commands.get_hookimpls():
@@ -32,7 +33,7 @@ def build() -> typer.Typer:
     return app
 
 
-def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
         typer.echo(f"wancore {__version__}")
         raise typer.Exit

@@ -39,16 +39,20 @@ class Display:
     ) -> None:
         self.bars.stop()
         if kind is KeyboardInterrupt and self.sent:
-            self.console.print(f"interrupted: the first {self.sent} frames are in {self.out}")
+            self.say(f"interrupted: the first {self.sent} frames are in {self.out}")
+
+    def say(self, text: str) -> None:
+        """A line above the bars, never broken."""
+        self.console.print(text, soft_wrap=True)
 
     def show(self, event: Event) -> None:
         match event:
             case Accepted():
                 self.expected = event.frames
-                self.console.print(settled(event))
+                self.say(settled(event))
             case Loading():
-                size = f" ({event.size_bytes / 1e9:.1f} GB)" if event.size_bytes else ""
-                self.console.print(f"loading {event.part}{size}")
+                size = f" ({event.size_bytes / 1e9:.1f} GB)" if event.size_bytes >= 1e8 else ""
+                self.say(f"loading {event.part}{size}")
             case Steps():
                 if self.steps is None:
                     self.steps = self.bars.add_task("denoising", note="")
@@ -61,7 +65,7 @@ class Display:
                 self.bars.update(self.frames, completed=self.sent)
             case Finished():
                 spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in event.seconds.items())
-                self.console.print(
+                self.say(
                     f"{event.frames} frames in {self.out}; "
                     f"the first after {event.first_frame_seconds:.1f} s ({spent})"
                 )

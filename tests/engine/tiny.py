@@ -1,0 +1,43 @@
+"""Requests against tiny random models, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wancore.engine import Engine
+from wancore.events import Event, Frames
+from wancore.request import Request, parse_request
+from wancore.runtime.settings import Settings
+
+SMALL = {"prompt": "a red ball", "size": "64x48", "frames": 9, "steps": 3, "seed": 7}
+
+
+def small(model: Path, **fields: Any) -> Request:
+    """A request that takes a second."""
+    return parse_request({**SMALL, "model": str(model), **fields})
+
+
+def engine(**settings: Any) -> Engine:
+    return Engine(Settings(device="cpu", **settings))
+
+
+@dataclass(frozen=True)
+class Made:
+    """The events of one generation, and its frames in one array [T, H, W, 3]."""
+
+    events: list[Event]
+    frames: np.ndarray
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Made:
+        events = list(events)
+        return cls(events, np.concatenate([e.frames for e in events if isinstance(e, Frames)]))
+
+
+def made(request: Request) -> Made:
+    return Made.of(engine().generate(request))
