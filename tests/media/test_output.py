@@ -35,6 +35,11 @@ def test_frames_of_another_run_are_not_mixed(tmp_path: Path) -> None:
         writer.write(FRAMES)
     with pytest.raises(InvalidInput, match="without numbered PNG files"):
         PngWriter(tmp_path, SIZE)
+    (tmp_path / "notes.png").touch()
+    with open_writer(str(tmp_path), 16, SIZE, overwrite=True) as writer:
+        writer.write(FRAMES[3:])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["000000.png", "000001.png", "notes.png"]
+    assert np.array_equal(read_image(tmp_path / "000000.png"), FRAMES[3])
 
 
 def test_other_files_in_the_folder_do_not_matter(tmp_path: Path) -> None:
@@ -46,7 +51,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InvalidInput, match="this is a file"):
         PngWriter(tmp_path / "file", SIZE)
-    with pytest.raises(WancoreError, match="cannot be made"):
+    with pytest.raises(WancoreError, match="cannot be written"):
         PngWriter(tmp_path / "file" / "folder", SIZE)
 
 

@@ -23,24 +23,33 @@ PERCEPTUAL = b"\0"  # rendering intent of the sRGB chunk
 class PngWriter(FrameWriter):
     """One file a frame, `000000.png` on, each with the metadata, so that a frame taken away keeps them.
 
-    The folder is made if it is missing. Raises `InvalidInput` if it holds numbered frames already
-    (a shorter video would be mixed with the rest of a longer one), `WancoreError` where writing fails.
+    The folder is made if it is missing. Numbered files that are there already are removed first with
+    `overwrite`, else refused: a shorter video would be mixed with the rest of a longer one. Raises
+    `InvalidInput` for what cannot be, `WancoreError` where writing fails.
     """
 
     def __init__(
-        self, folder: Path | str, size: tuple[int, int], metadata: Mapping[str, Any] | None = None
+        self,
+        folder: Path | str,
+        size: tuple[int, int],
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        overwrite: bool = False,
     ) -> None:
         check_size(size)
         self.folder, self.size, self.frames = Path(folder), size, 0
         self.text = None if metadata is None else png_text(metadata)
         if self.folder.exists() and not self.folder.is_dir():
             raise InvalidInput("out", str(folder), "a folder for PNG files; this is a file")
-        if any(self.folder.glob("[0-9]" * 6 + ".png")):
+        earlier = list(self.folder.glob("[0-9]" * 6 + ".png"))
+        if earlier and not overwrite:
             raise InvalidInput("out", str(folder), "a folder without numbered PNG files; this has some")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for file in earlier:
+                file.unlink()
         except OSError as error:
-            raise WancoreError(f"{folder}: cannot be made: {error.strerror}") from error
+            raise WancoreError(f"{folder}: cannot be written: {error.strerror}") from error
 
     def write(self, frames: Pixels) -> None:
         check_frames(frames, self.size)
