@@ -55,6 +55,19 @@ def test_the_first_rows_keep_their_levels(index: list[int], rows: int) -> None:
     )
 
 
+@settings(deadline=None, max_examples=50)
+@given(parts=st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=3))
+def test_joined_sequences_keep_their_levels_apart(parts: list[list[int]]) -> None:
+    levels = [Levels.of(torch.tensor(part)) for part in parts]
+    joined = Levels.joined(levels, [len(part) for part in parts], "cpu")
+    before = [sum(own.count for own in levels[:i]) for i in range(len(parts))]
+    wanted = [before[i] + level for i, part in enumerate(parts) for level in part]
+    assert joined.rows(len(wanted)).tolist() == wanted and joined.count == sum(own.count for own in levels)
+    assert [level for a, b, level in joined.runs for _ in range(a, b)] == wanted
+    unruly = Levels(levels[0].count, levels[0].rows(len(parts[0])))
+    assert Levels.joined([unruly, *levels[1:]], [len(part) for part in parts], "cpu").runs == ()
+
+
 @settings(deadline=None, max_examples=15)
 @given(
     frames=st.integers(2, 4), height=st.integers(1, 3), t=st.floats(0, 1000, width=32),

@@ -16,7 +16,7 @@ from wancore.transformer.attached import Attached
 from wancore.transformer.keys import KeySet, TextKeys
 from wancore.transformer.levels import Levels
 from wancore.transformer.model import WanTransformer
-from wancore.transformer.plan import Plan
+from wancore.transformer.plan import Plan, Span
 from wancore.transformer.predict import Inputs, predict
 from wancore.transformer.rope import Rotation
 from wancore.transformer.runblocks import run_blocks
@@ -67,19 +67,19 @@ def sequence(model: WanTransformer, inputs: Inputs) -> Tensor:
 
 
 def packed_stream(model: WanTransformer, batch: Sequence[Inputs], lengths: Sequence[int]) -> Stream:
-    index, spans, start, level = [], [], 0, 0
+    spans: list[tuple[Span, tuple[Span, ...]]] = []
+    start = 0
     for inputs, length in zip(batch, lengths, strict=True):
-        own = inputs.layout.levels
-        index.append(own.rows(length, model.device) + level)
         plan = inputs.layout.plan or Plan.blocks([length])
         spans += [
             ((a + start, b + start), tuple((c + start, d + start) for c, d in k)) for (a, b), k in plan.spans
         ]
-        start, level = start + length, level + own.count
+        start += length
+    levels = Levels.joined([inputs.layout.levels for inputs in batch], lengths, model.device)
     rotation = Rotation(
         torch.cat([i.layout.rotation.cos for i in batch]), torch.cat([i.layout.rotation.sin for i in batch])
     )
-    return Stream(Levels.of(torch.cat(index)), rotation, start, start, Plan(tuple(spans)), model.attend)
+    return Stream(levels, rotation, start, start, Plan(tuple(spans)), model.attend)
 
 
 def packed_keys(keys: Sequence[TextKeys], lengths: Sequence[int]) -> TextKeys:

@@ -38,6 +38,20 @@ class Levels:
         runs = [(a, b, int(index[a])) for a, b in zip(starts, stops, strict=True)]
         return cls(count, index, tuple(runs) if len(runs) <= max(count, 64) else ())
 
+    @classmethod
+    def joined(cls, parts: Sequence[Levels], lengths: Sequence[int], device: torch.device | str) -> Levels:
+        """Sequences of the given lengths one after another, each with levels of its own."""
+        index: list[Tensor] = []
+        runs: list[tuple[int, int, int]] = []
+        start = count = 0
+        for own, length in zip(parts, lengths, strict=True):
+            index.append(own.rows(length, device) + count)
+            own_runs = own.runs if own.index is not None else ((0, length, 0),)
+            runs += [(start + a, start + b, count + level) for a, b, level in own_runs]
+            start, count = start + length, count + own.count
+        covered = sum(b - a for a, b, _ in runs) == start
+        return cls(count, torch.cat(index), tuple(runs) if covered else ())
+
     def first(self, rows: int) -> Levels:
         """The levels of the first `rows` rows; level numbers stay the same."""
         if self.index is None:
