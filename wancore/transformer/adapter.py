@@ -91,8 +91,10 @@ class Adapter(nn.Module):
     """Weights beside the base model. Subclasses override what they use.
 
     `lifetime`: how long `values` stays valid; `depends`: slots whose variant changes it
-    ("latents" and "t" are implied by the lifetimes "step" and "pass").
-    `frame_levels`: the adapter's shift differs from clip frame to clip frame.
+    ("latents" and "t" are implied by the lifetimes "step" and "pass"). Values never outlive the `data`
+    object and the canvas that they were worked out for.
+    `frame_levels`: the adapter's shift differs from clip frame to clip frame; its values then belong
+    to one layout.
     """
 
     lifetime: Lifetime = "window"
