@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from tools.make_tiny import make_tiny
@@ -174,13 +175,14 @@ def test_as_a_script(folder: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["flf2v", "ti2v"])
-def test_diffusers_loads_its_layout(folder: Make, kind: str) -> None:
-    diffusers = pytest.importorskip("diffusers")
-    for name, part in (("AutoencoderKLWan", "vae"), ("WanTransformer3DModel", "transformer")):
-        _, report = getattr(diffusers, name).from_pretrained(
-            folder(kind, "diffusers"), subfolder=part, output_loading_info=True
-        )
-        assert not any(report.values()), report
+@pytest.mark.parametrize(
+    ("name", "part"), [("AutoencoderKLWan", "vae"), ("WanTransformer3DModel", "transformer")]
+)
+def test_diffusers_loads_its_layout(folder: Make, kind: str, name: str, part: str) -> None:
+    model = getattr(pytest.importorskip("diffusers"), name)
+    path = folder(kind, "diffusers") / part
+    module = model.from_config(model.load_config(path))
+    module.load_state_dict(load_file(path / "diffusion_pytorch_model.safetensors"))  # strict
 
 
 @pytest.mark.parametrize(
