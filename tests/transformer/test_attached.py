@@ -21,6 +21,7 @@ from wancore.transformer.attached import Attached, Scope
 from wancore.transformer.canvas import Canvas
 from wancore.transformer.context import Context
 from wancore.transformer.keys import KeySet
+from wancore.transformer.plan import Plan
 from wancore.transformer.predict import predict
 from wancore.transformer.rows import Rows
 
@@ -199,6 +200,7 @@ def test_values_that_follow_the_levels_need_the_same_levels() -> None:
     inputs = SCENE.inputs({"own": None})
     predict(SCENE.model, inputs, attached)
     predict(SCENE.model, replace(inputs, t=inputs.t / 2), attached)
+    predict(SCENE.model, replace(inputs, layout=replace(inputs.layout, plan=Plan.causal([6, 13]))), attached)
     assert adapter.asked == 1
     predict(SCENE.model, replace(inputs, layout=SCENE.layout), attached)
     assert adapter.asked == 2

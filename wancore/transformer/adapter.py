@@ -94,7 +94,7 @@ class Adapter(nn.Module):
     ("latents" and "t" are implied by the lifetimes "step" and "pass"). Values never outlive the `data`
     object and the canvas that they were worked out for.
     `frame_levels`: the adapter's shift differs from clip frame to clip frame; its values then belong
-    to one layout.
+    to the levels of one layout.
     """
 
     lifetime: Lifetime = "window"

@@ -58,7 +58,8 @@ class Kept:
     def serve(self, context: Context, frame_levels: bool) -> bool:
         """Same conditioning on the same grid; where values follow the levels, the same levels."""
         here = context.layout
-        same_grid = self.layout is here if frame_levels else self.layout.canvas == here.canvas
+        same_levels = not frame_levels or self.layout.level_frame is here.level_frame
+        same_grid = self.layout.canvas == here.canvas and same_levels
         return self.data is context.data and same_grid
 
 
