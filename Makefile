@@ -2,8 +2,7 @@
 # make test   everything that must hold: style, types, tests
 #
 # Both set up .venv/ first, with every distribution of the tree installed editable. Python 3.11 or later
-# and make are all they need. Another Python: make PYTHON=/path/to/python3. A smaller torch, for machines
-# without a GPU: make TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu".
+# and make are all they need. Another Python: make PYTHON=/path/to/python3; another torch: make TORCH=….
 
 PYTHON ?= python3.11
 TORCH ?= torch==2.13.0

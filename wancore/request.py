@@ -69,7 +69,8 @@ class Request(BaseModel):
     """Everything that decides a video, apart from the weights themselves.
 
     A field left at None takes the family's default. `guidance`: one scale, or one per expert in
-    the order of use. `inputs`: role -> file. `model`: a folder or file, or a name under `models`.
+    the order of use. `sigmas`: noise levels 1..0 in place of steps and shift. `inputs`: role -> file.
+    `model`: a folder or file, or a name under the models folder.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,6 +87,7 @@ class Request(BaseModel):
     solver: str | None = None
     guidance: tuple[float, ...] | None = Field(default=None, min_length=1, max_length=2)
     shift: float | None = Field(default=None, gt=0, le=100)
+    sigmas: tuple[float, ...] | None = Field(default=None, min_length=2, max_length=1001)
     inputs: dict[str, Path] = {}
     params: dict[str, Any] = {}
     methods: tuple[NamedUse, ...] = ()
@@ -104,4 +106,8 @@ def parse_request(fields: dict[str, Any]) -> Request:
         text = getattr(request, name) or ""
         if len(text.encode()) > MAX_PROMPT_BYTES:
             raise InvalidInput(name, text, f"at most {MAX_PROMPT_BYTES} bytes")
+    if request.sigmas is not None and (request.steps is not None or request.shift is not None):
+        raise InvalidInput(
+            "sigmas", list(request.sigmas), "nothing beside steps or shift, which they replace"
+        )
     return request

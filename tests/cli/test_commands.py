@@ -22,7 +22,7 @@ GROUPS = ("families", "plugins", "solvers", "methods")
 
 
 def test_help_is_quick_and_imports_no_torch():
-    """Half a second is promised; measured in processor time, at three times that, as tests run in parallel."""
+    """Half a second is promised; asserted at three times that, in processor time."""
     before = os.times()
     done = process("--help", PYTHONPROFILEIMPORTTIME="1")
     spent = os.times().children_user - before.children_user

@@ -92,6 +92,36 @@ def test_both_experts_are_used(tiny):
     assert "transformer high" in parts and "transformer low" in parts
 
 
+def test_listed_noise_levels(tiny):
+    accepted = made(small(tiny("t2v"), steps=None, sigmas=(1.0, 0.8, 0.3, 0.0))).events[0]
+    assert accepted.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("slg", {"blocks": [1]}),
+        ("cfg-zero-star", {}),
+        ("nag", {"text": "grey"}),
+        ("feta", {"weight": 4}),
+        ("riflex", {"index": 2}),
+        ("freeinit", {"rounds": 2}),
+        ("easycache", {"threshold": 1, "start_step": 1}),
+    ],
+)
+def test_methods_change_the_video(name, params, tiny):
+    plain = made(small(tiny("t2v"), steps=4))
+    changed = made(small(tiny("t2v"), steps=4, methods=[{"name": name, "params": params}]))
+    assert not np.array_equal(plain.frames, changed.frames)
+
+
+def test_overlapping_windows(tiny):
+    windows = {"schedule": "static_standard", "frames": 13, "overlap": 8}
+    long = made(small(tiny("t2v"), frames=29, windows=windows))
+    assert long.frames.shape[0] == 29
+    assert not np.array_equal(long.frames, made(small(tiny("t2v"), frames=29)).frames)
+
+
 def test_closing_cancels(tiny):
     """Closed after the first step, nothing more is computed, and the engine takes the next request."""
     runs = engine()

@@ -108,6 +108,35 @@ def test_wrong_family(tiny):
     assert "vace" in str(error) and "wan" in str(error)
 
 
+def test_a_file_named_after_another_family(tiny, tmp_path):
+    """Its keys are the base model's, its name is not: running it as the base would be wrong in silence."""
+    model = shutil.copytree(tiny("t2v"), tmp_path / "set")
+    weights = (model / "diffusion_pytorch_model.safetensors").rename(model / "Phantom-Wan-1.3B.safetensors")
+    settings = {
+        "vae": model / "Wan2.1_VAE.safetensors",
+        "text_encoder": next(model.glob("models_t5*")),
+        "tokenizer": model / "google" / "umt5-xxl",
+    }
+    with pytest.raises(CheckpointError, match=r"name of phantom.*--family wan"):
+        next(engine(**settings).generate(small(weights)))
+    assert next(engine(**settings).generate(small(weights, family="wan"))).family == "wan"
+
+
+def test_too_large_for_the_memory(tiny, monkeypatch):
+    from wancore.checkpoints import memory
+
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    events = engine().generate(small(tiny("t2v")))
+    next(events)
+    with pytest.raises(CheckpointError, match="are free"):
+        next(events)
+
+
+def test_noise_levels_beside_steps():
+    with pytest.raises(InvalidInput, match="sigmas"):
+        parse_request({"model": "m", "sigmas": (1.0, 0.0), "steps": 3})
+
+
 def test_missing_vae(tiny, tmp_path):
     bare = shutil.copytree(tiny("t2v"), tmp_path / "bare")
     (bare / "Wan2.1_VAE.safetensors").unlink()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wancore.cli.values import guidance_scales, input_files, named_use, parameters
+from wancore.cli.values import guidance_scales, input_files, named_use, noise_levels, parameters
 
 Opt = typer.Option
 
@@ -37,6 +37,9 @@ def generate(
         str | None, Opt(metavar="SCALE[,SCALE]", help="guidance scale, or one per expert")
     ] = None,
     shift: Annotated[float | None, Opt(help="shift of the noise schedule")] = None,
+    sigmas: Annotated[
+        str | None, Opt(metavar="LEVEL,…,0", help="noise levels, in place of steps and shift")
+    ] = None,
     method: Annotated[
         list[str] | None, Opt(metavar="NAME[:FIELD=VALUE,…]", help="see `wancore methods`")
     ] = None,
@@ -82,6 +85,7 @@ def generate(
         "solver": solver,
         "guidance": guidance_scales(guidance) if guidance is not None else None,
         "shift": shift,
+        "sigmas": noise_levels(sigmas) if sigmas is not None else None,
         "inputs": files(image, last_image, inputs),
         "params": parameters("param", param or []) or None,
         "methods": [named_use("method", text) for text in method] if method else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def produce(
                 display.show(event)
                 if isinstance(event, Accepted):
                     accepted = event
+                    check_space(out, event)
                 if isinstance(event, Frames):
                     writer = writer or open_for(out, request, accepted)
                     writer.write(event.frames)
@@ -54,6 +56,19 @@ def check_output(out: str, overwrite: bool) -> None:
         raise InvalidInput("out", out, "a name that is free, or --overwrite")
     if out != "-" and not path.absolute().parent.is_dir():
         raise InvalidInput("out", out, "a place in a folder that exists")
+
+
+def check_space(out: str, accepted: Accepted) -> None:
+    """Raises `InvalidInput` where the disk has less room than the frames may take."""
+    if out == "-" or accepted.frames is None:
+        return
+    raw = accepted.frames * accepted.width * accepted.height * 3
+    needed = raw // 4 if out.endswith(".mp4") else raw
+    free = shutil.disk_usage(Path(out).absolute().parent).free
+    if needed > free:
+        raise InvalidInput(
+            "out", out, f"a place with {needed / 1e9:.1f} GB of room; {free / 1e9:.1f} are free"
+        )
 
 
 def with_defaults(fields: dict[str, Any], engine: Engine) -> dict[str, Any]:
@@ -82,6 +97,8 @@ def description(request: Request, accepted: Accepted) -> dict[str, Any]:
         "fps": float(accepted.fps),
     }
     asked = request.model_dump(mode="json", exclude_defaults=True)
+    if "sigmas" in asked:
+        settled = {name: value for name, value in settled.items() if name not in ("steps", "shift")}
     return {
         "version": __version__,
         "family": accepted.family,

@@ -56,10 +56,19 @@ def listed(text: str) -> Any:
 
 def guidance_scales(text: str) -> tuple[float, ...]:
     """`5` or `4,3`: one scale, or one per expert in the order of use."""
+    return numbers("guidance", text, "a number, or two separated by a comma")
+
+
+def noise_levels(text: str) -> tuple[float, ...]:
+    """`1,0.9,0.6,0`."""
+    return numbers("sigmas", text, "numbers from at most 1 down to 0, separated by commas")
+
+
+def numbers(field: str, text: str, accepted: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise InvalidInput("guidance", text, "a number, or two separated by a comma") from None
+        raise InvalidInput(field, text, accepted) from None
 
 
 def input_files(texts: Sequence[str]) -> dict[str, Path]:

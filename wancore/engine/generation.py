@@ -25,15 +25,17 @@ from wancore.engine.timing import Stages
 from wancore.errors import InvalidInput
 from wancore.events import Accepted, Event, Finished, Frames, Loading, Preview, Progress
 from wancore.media.convert import to_uint8
-from wancore.plugins.family import Carry, Window
+from wancore.plugins.family import Carry, Lead, Window
 from wancore.plugins.inputs import parse_parameters
 from wancore.request import Request
 from wancore.sampling.guidance import Guidance
 from wancore.sampling.loop import Stepped
 from wancore.sampling.method import Method, MethodSpec, Run, check_together
 from wancore.sampling.noise import NoiseSource
+from wancore.sampling.plan import ScheduleRequest
+from wancore.sampling.plan import plan as plan_schedule
 from wancore.sampling.registry import find_solver
-from wancore.sampling.solver import SolverSpec
+from wancore.sampling.solver import Schedule, SolverSpec
 from wancore.sampling.windows import WindowPlan
 from wancore.transformer.attached import Attached
 from wancore.transformer.canvas import Canvas
@@ -55,6 +57,7 @@ class Generation:
         self.tools = RequestTools(self.request, self.models, NoiseSource(plan.seed))
         self.lead = self.family.lead(self.request, plan.base, self.tools)
         self.solver = find_solver(self.lead.solver, solvers)
+        self.schedule = schedule_of(self.solver, self.lead, self.request)
         self.chosen = chosen_methods(self.request, methods)
         self.attachments = [
             AttachedFamily(family, use, self.request, self.models, plan.seed)
@@ -79,10 +82,12 @@ class Generation:
         lead, plan = self.lead, self.plan
         return Accepted(
             plan.family.id, plan.base.variant, lead.width, lead.height, lead.frames, lead.fps,
-            lead.steps, lead.solver, lead.shift, lead.guidance_scales, plan.seed, str(plan.parts.root),
+            len(self.schedule), lead.solver, lead.shift, lead.guidance_scales, plan.seed,
+            str(plan.parts.root),
         )  # fmt: skip
 
     def run(self) -> Iterator[Event]:
+        self.models.check_fits(list(experts_of(self.plan.parts).values()))
         yield Loading("inputs")
         with self.stages("inputs"), torch.no_grad():
             prepared = self.family.prepare(self.request, self.plan.base, self.lead, self.tools)
@@ -106,7 +111,8 @@ class Generation:
         methods = self.methods(guidance, conditioning.canvas)
         experts = self.experts(methods)
         sampling = Sampling(
-            self.lead, self.solver, guidance, tuple(experts), experts.__getitem__, methods, self.texts,
+            self.lead, self.solver, self.schedule, guidance, tuple(experts), experts.__getitem__,
+            methods, self.texts,
             window.index, self.overlap,
         )  # fmt: skip
         latent = yield from self.denoise(window, conditioning, sampling)
@@ -116,7 +122,7 @@ class Generation:
     def methods(self, guidance: Guidance, canvas: Canvas) -> tuple[Method, ...]:
         """Fresh methods for one window, in their order."""
         run = Run(
-            steps=self.lead.steps,
+            steps=len(self.schedule),
             frames=canvas.frames,
             layers=self.plan.base.transformer.num_layers,
             main=frozenset({"positive"}),
@@ -131,7 +137,7 @@ class Generation:
 
     def steps_by_expert(self) -> dict[str, int]:
         """How many steps each expert takes."""
-        times = self.solver.schedule(self.lead.steps, self.lead.shift).timesteps.tolist()
+        times = self.schedule.timesteps.tolist()
         experts = self.plan.base.experts
         used = [experts[self.lead.expert_at(t)] for t in times]
         return {name: used.count(name) for name in experts}
@@ -207,6 +213,10 @@ def chosen_methods(request: Request, methods: Mapping[str, MethodSpec]) -> list[
         chosen.append((spec, parse_parameters(spec.parameters, use.params, f"methods.{use.name}")))
     check_together(spec for spec, _ in chosen)
     return sorted(chosen, key=lambda pair: (pair[0].order, pair[0].name))
+
+
+def schedule_of(solver: SolverSpec, lead: Lead, request: Request) -> Schedule:
+    return plan_schedule(solver, ScheduleRequest(lead.steps, lead.shift, request.sigmas))
 
 
 def overlap_plan(request: Request) -> WindowPlan | None:

@@ -11,6 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from wancore.checkpoints.memory import check_fits
+from wancore.checkpoints.open import open_view
 from wancore.checkpoints.parts import Parts
 from wancore.encoders.cache import PromptCache
 from wancore.encoders.image import ImageEncoder, load_image_encoder
@@ -42,6 +44,15 @@ class Models:
         if name not in self._loaded:
             self._loaded[name] = load()
         return self._loaded[name]  # type: ignore[return-value]
+
+    def check_fits(self, paths: Sequence[Path]) -> None:
+        """Raises `CheckpointError` if these parts, and what is loaded of them, need more memory than is free.
+
+        On a GPU the transformers go there; all else, and everything without a GPU, into host memory.
+        """
+        views = [open_view(path) for path in paths if f"transformer {path.name}" not in self._loaded]
+        free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
+        check_fits(views, self.dtype, free)
 
     def transformer(self, path: Path) -> WanTransformer:
         """The transformer at `path`, one of the model's experts."""

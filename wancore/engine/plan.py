@@ -10,6 +10,7 @@ from pathlib import Path
 from wancore.checkpoints.base import transformer_config
 from wancore.checkpoints.canonical import open_transformer
 from wancore.checkpoints.claim import Claim
+from wancore.checkpoints.known import known_families, named_otherwise
 from wancore.checkpoints.open import open_view
 from wancore.checkpoints.parts import Parts
 from wancore.checkpoints.prefix import peel_prefix
@@ -47,13 +48,22 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family])
     family = lead_family(first, families)
     attachments = tuple(attached_family(a.name, families) for a in request.attachments)
     check_claims((family, *attachments))
+    base = base_of(parts, first.variant)
+    require_encoders(parts, base)
     seed = request.seed if request.seed is not None else secrets.randbelow(MAX_SEED + 1)
-    return Plan(request, parts, family, attachments, base_of(parts, first.variant), seed)
+    return Plan(request, parts, family, attachments, base, seed)
 
 
 def claim_of(path: Path, family: str | None, families: Mapping[str, Family]) -> Claim:
-    view = peel_prefix(open_view(path)).view
-    return decide(recognise(view, families.values()), path, family)
+    """The user's `family`, else what the file says. Raises `CheckpointError` where it says another."""
+    view = open_view(path)
+    claim = decide(recognise(view, families.values()), path, family)
+    other = named_otherwise(known_families(peel_prefix(view).view), claim) if family is None else None
+    if other is not None:
+        install = f"install {other.distribution}, or " if other.distribution else ""
+        problem = f"has the keys of {claim.family} and the name of {other.family}"
+        raise CheckpointError(path, f"{problem}; {install}say --family {claim.family} if that is what it is")
+    return claim
 
 
 def lead_family(claim: Claim, families: Mapping[str, Family]) -> Family:
@@ -75,6 +85,14 @@ def experts_of(parts: Parts) -> dict[str, Path]:
     """The transformers in the order of use: one without a name, or a `high` and a `low` noise expert."""
     first, second = parts.require("transformer"), parts.optional("transformer_2")
     return {"": first} if second is None else {"high": first, "low": second}
+
+
+def require_encoders(parts: Parts, base: Base) -> None:
+    """Raises `CheckpointError` where the model reads text or images and their encoder is not there."""
+    if base.transformer.text_dim:
+        parts.require("text_encoder")
+    if base.transformer.image_dim is not None:
+        parts.require("image_encoder")
 
 
 def base_of(parts: Parts, variant: str) -> Base:

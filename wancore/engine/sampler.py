@@ -19,7 +19,7 @@ from wancore.sampling.loop import Stepped, Velocity, denoise
 from wancore.sampling.method import Method
 from wancore.sampling.noise import NoiseSource
 from wancore.sampling.rounds import in_rounds
-from wancore.sampling.solver import SolverSpec
+from wancore.sampling.solver import Schedule, SolverSpec
 from wancore.sampling.windows import WindowPlan
 from wancore.transformer.predict import EmbeddedText
 
@@ -34,6 +34,7 @@ class Sampling:
 
     lead: Lead
     solver: SolverSpec
+    schedule: Schedule
     guidance: Guidance
     experts: tuple[str, ...]
     expert: Callable[[str], Expert]
@@ -51,14 +52,13 @@ def sample(
     sampling: Sampling, conditioning: Composed, noise: Tensor, source: NoiseSource
 ) -> Iterator[Stepped]:
     """Denoises `noise` [C, F, h, w] float32; yields after each step of each round."""
-    schedule = sampling.solver.schedule(sampling.lead.steps, sampling.lead.shift)
     velocity = surrounded(predictor(sampling, conditioning), sampling.methods)
     for method in sampling.methods:
         noise = method.initial_noise(noise, source)
 
     def run(start: Tensor) -> Iterator[Stepped]:
-        solver = sampling.solver.make(schedule)
-        return denoise(start, schedule, solver, velocity, source.draw, conditioning.hooks)
+        solver = sampling.solver.make(sampling.schedule)
+        return denoise(start, sampling.schedule, solver, velocity, source.draw, conditioning.hooks)
 
     return in_rounds(noise, run, sampling.methods, source)
 

@@ -124,7 +124,8 @@ def prepared(
     by_name = dict(zip(base.experts, (FakeExpert(f, vae.latent_channels) for f in experts), strict=True))
     solver = find_solver(lead.solver, SOLVERS)
     guidance = family.guidance(ready, lead, window)
-    return Sampling(lead, solver, guidance, base.experts, by_name.__getitem__), conditioning
+    schedule = solver.schedule(lead.steps, lead.shift)
+    return Sampling(lead, solver, schedule, guidance, base.experts, by_name.__getitem__), conditioning
 
 
 def finished(case: Case, sampling: Sampling, conditioning: Composed) -> dict[str, Tensor]:
