@@ -70,7 +70,7 @@ class Weight(nn.Module, ABC):
             result = fn(buffer)
             return result if result.dtype == buffer.dtype else buffer.to(result.device)
 
-        return super()._apply(moved, recurse)
+        return super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
