@@ -139,7 +139,15 @@ def sampled(tiny: Tiny, run: Mapping[str, Any], methods: list[Method]) -> Tensor
     adapters = {slot: adapter for method in methods for slot, adapter in method.adapters().items()}
     expert = LoadedExpert(tiny.model, Attached(adapters, tiny.model.config.num_layers))
     solver = find_solver(lead.solver, SOLVERS)
-    sampling = Sampling(lead, solver, guidance_of(run), ("",), lambda name: expert, methods)
+    sampling = Sampling(
+        lead=lead,
+        solver=solver,
+        schedule=solver.schedule(lead.steps, lead.shift),
+        guidance=guidance_of(run),
+        experts=("",),
+        expert=lambda name: expert,
+        methods=methods,
+    )
     conditioning = Composed(tiny.canvas, None, None, tiny.texts, {}, (), {}, (), None)
     latent = tiny.case.inputs["noise"]
     for stepped in sample(sampling, conditioning, latent, NoiseSource(0)):
