@@ -42,7 +42,7 @@ def produce(
                     accepted = event
                     check_space(out, event)
                 if isinstance(event, Frames):
-                    writer = writer or open_for(out, request, accepted)
+                    writer = writer or open_for(out, request, accepted, overwrite)
                     writer.write(event.frames)
         finally:
             if writer is not None:
@@ -80,9 +80,9 @@ def with_defaults(fields: dict[str, Any], engine: Engine) -> dict[str, Any]:
     return {**{name: value for name, value in defaults.items() if value is not None}, **fields}
 
 
-def open_for(out: str, request: Request, accepted: Accepted) -> FrameWriter:
+def open_for(out: str, request: Request, accepted: Accepted, overwrite: bool) -> FrameWriter:
     size = (accepted.width, accepted.height)
-    return open_writer(out, accepted.fps, size, description(request, accepted))
+    return open_writer(out, accepted.fps, size, description(request, accepted), overwrite=overwrite)
 
 
 def description(request: Request, accepted: Accepted) -> dict[str, Any]:

@@ -1,0 +1,33 @@
+"""Loading a transformer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from wancore.checkpoints.base import transformer_config
+from wancore.checkpoints.canonical import open_transformer
+from wancore.checkpoints.load import load_module
+from wancore.checkpoints.view import FileView
+from wancore.kernels.attention import Attend, sdpa
+from wancore.transformer.model import WanTransformer
+
+
+def load_transformer(
+    source: FileView | Path | str,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    attend: Attend = sdpa,
+) -> WanTransformer:
+    """A base transformer from a file, a folder, or a view with canonical names.
+
+    `dtype`: what to compute in (None: as stored). Raises `CheckpointError`.
+    """
+    view = source if isinstance(source, FileView) else open_transformer(source)
+    config = transformer_config(view)
+    with torch.device("meta"):
+        model = WanTransformer(config, attend)
+    load_module(model, view, dtype=dtype, device=device)
+    return model.eval()
