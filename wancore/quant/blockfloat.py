@@ -87,7 +87,10 @@ class Nvfp4Weight(Weight):
 
 
 class Mxfp8Weight(Weight):
-    """codes e4m3 [R, C]; block_scale: uint8 exponents (e8m0), one for 32 columns: 2^(e - 127), 0 for nothing."""
+    """codes e4m3 [R, C]; block_scale: uint8 exponents (e8m0), one for 32 columns.
+
+    Exponent e stands for 2^(e - 127), and 0 for a block of zeros.
+    """
 
     BLOCK = 32
     codes: Tensor

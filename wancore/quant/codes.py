@@ -43,8 +43,15 @@ def integer_steps(values: Tensor) -> Tensor:
 
 
 E4M3, E5M2 = torch.float8_e4m3fn, torch.float8_e5m2
+
+
+def float8(dtype: torch.dtype, mantissa_bits: int, smallest_exponent: int) -> Code:
+    steps = partial(float_steps, mantissa_bits=mantissa_bits, smallest_exponent=smallest_exponent)
+    return Code(dtype, torch.finfo(dtype).max, partial(to_float8, dtype=dtype), steps)
+
+
 CODES: dict[torch.dtype, Code] = {
-    E4M3: Code(E4M3, 448.0, partial(to_float8, dtype=E4M3), partial(float_steps, mantissa_bits=3, smallest_exponent=-6)),
-    E5M2: Code(E5M2, 57344.0, partial(to_float8, dtype=E5M2), partial(float_steps, mantissa_bits=2, smallest_exponent=-14)),
+    E4M3: float8(E4M3, mantissa_bits=3, smallest_exponent=-6),
+    E5M2: float8(E5M2, mantissa_bits=2, smallest_exponent=-14),
     torch.int8: Code(torch.int8, 127.0, to_int8, integer_steps),
-}  # fmt: skip
+}

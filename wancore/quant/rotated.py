@@ -1,4 +1,4 @@
-"""ConvRot: columns rotated in groups by a Hadamard matrix before they were quantised (ComfyUI's `convrot`)."""
+"""ConvRot: columns rotated in groups by a Hadamard matrix before they were quantised (ComfyUI)."""
 
 from __future__ import annotations
 

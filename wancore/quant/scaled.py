@@ -31,7 +31,7 @@ class Activations:
 
 
 class ScaledWeight(Weight):
-    """codes [out, ...] of an 8-bit dtype; scale: a grid [rows or tiles, columns or tiles] over them, float32."""
+    """codes [out, ...] of an 8-bit dtype; scale: a float32 grid over them, one value for each tile."""
 
     codes: Tensor
     scale: Tensor | None
@@ -41,7 +41,7 @@ class ScaledWeight(Weight):
         format: str,
         codes: Tensor,
         scale: Tensor | None = None,
-        activations: Activations = Activations(),  # noqa: B008 (frozen)
+        activations: Activations = Activations(),
     ) -> None:
         """`scale` in any form that files have it in (see `scale_grid`). Raises `ValueError`."""
         super().__init__(format, tuple(codes.shape))
