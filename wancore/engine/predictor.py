@@ -35,7 +35,7 @@ class WindowPredictor:
     methods: Sequence[Method] = ()
     texts: dict[tuple[str, str, str], EmbeddedText] = field(default_factory=dict)
     _segments: dict[tuple[str, Variants], tuple[Segment, ...]] = field(default_factory=dict)
-    _layouts: dict[tuple[str, Variants], Layout] = field(default_factory=dict)
+    _layouts: dict[tuple[object, ...], Layout] = field(default_factory=dict)
 
     def __call__(self, x: Tensor, asked: Pass) -> Tensor:
         """Velocity [C, F, h, w] of the pass at x [C, F, h, w] (noise channels only)."""
@@ -85,7 +85,7 @@ class WindowPredictor:
         return self._segments[key]
 
     def layout(self, expert: Expert, name: str, segments: tuple[Segment, ...]) -> Layout:
-        key = (name, tuple((s.name, str(len(s.tokens))) for s in segments))
+        key = (name, *((s.name, len(s.tokens), s.rope, s.t, s.text, s.along) for s in segments))
         if key not in self._layouts:
             canvas, frequencies = self.conditioning.canvas, expert.frequencies
             for method in self.methods:
