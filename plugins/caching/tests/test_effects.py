@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.sampling.tiny_run import TinyRun
+from tests.transformer.models import tiny
 from wancore.errors import Conflict
 from wancore.sampling.windows import WindowPlan
 
@@ -68,3 +69,17 @@ def test_skipped_layers_and_caches_go_together():
 def test_a_request_has_one_cache():
     with pytest.raises(Conflict, match="the step cache"):
         TinyRun(CACHES).made()
+
+
+def test_residuals_stay_where_the_model_is():
+    """On the meta device, where any stray CPU tensor would fail; MagCache alone decides without data."""
+    run = TinyRun({"magcache": CACHES["magcache"]}, steps=STEPS, model=tiny().to("meta"))
+    assert run.latents(start=run.noise.to("meta"))[-1].is_meta
+
+
+@pytest.mark.parametrize("name", ["teacache", "magcache"])
+def test_residuals_have_the_type_of_the_model(name):
+    run = TinyRun({name: CACHES[name]}, steps=STEPS, model=tiny().bfloat16())
+    (cache,) = methods = run.made()
+    assert run.latents(methods)[-1].dtype == torch.float32
+    assert cache.skipped

@@ -11,7 +11,7 @@ from torch import Tensor
 from wancore.sampling.method import Call, Run
 from wancore_caching.parameters import MagCacheParameters, Rule
 from wancore_caching.residual import ResidualCache
-from wancore_caching.tables import MagnitudeTable, magnitudes
+from wancore_caching.tables import Experts, MagnitudeTable, magnitudes
 
 #: Steps that the wrapper's rule takes every run to have.
 WRAPPER_STEPS = 50
@@ -42,11 +42,11 @@ class Retention:
     share: float
     steps: int
     split: int | None = None
-    experts: str | None = None
+    experts: Experts = "t2v"
 
     def keeps(self, call: int) -> bool:
         calls = 2 * self.steps
-        if self.split is None or self.experts is None:
+        if self.split is None:
             return call < int(calls * self.share)
         split = 2 * self.split
         rest = (calls - split) * self.share
@@ -122,7 +122,8 @@ def retained(
     parameters: MagCacheParameters, table: MagnitudeTable, run: Run, kind: int
 ) -> Callable[[int], bool]:
     split = next(iter(run.experts.values())) if len(run.experts) == 2 else None
-    retention = Retention(parameters.retention, run.steps, split, table.experts)
+    experts = parameters.experts or table.experts or "t2v"
+    retention = Retention(parameters.retention, run.steps, split, experts)
     return lambda step: retention.keeps(2 * step + kind)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from wancore.sampling.parameters import Numbers
-from wancore_caching.tables import Embedding, magnitudes, polynomials
+from wancore_caching.tables import Embedding, Experts, magnitudes, polynomials
 
 RULE = "which code decides: the authors', or ComfyUI-WanVideoWrapper's (only to reproduce its results)"
 OFFLOAD = "keep residuals in host memory: saves a token tensor per pass on the GPU"
@@ -85,6 +85,11 @@ class MagCacheParameters(Parameters):
     longest: int = Field(2, ge=0, description="most steps in a row that are skipped (K)")
     retention: float = Field(
         0.2, ge=0, le=1, description="share of the run, at its beginning, that is never skipped"
+    )
+    experts: Experts | None = Field(
+        None,
+        description="where two experts share the run: t2v keeps the beginning of each, i2v all of the first"
+        " and the beginning of the second; none: as the table says, else t2v",
     )
     start_step: int | None = Field(
         None,

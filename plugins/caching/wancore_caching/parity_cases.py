@@ -90,4 +90,5 @@ def magcache_parameters(chosen: Mapping[str, Any]) -> MagCacheParameters:
     if chosen.get("wrapper"):
         ranged = {"start_step": chosen["start"], "end_step": chosen["end"], "rule": "wrapper"}
         return MagCacheParameters.model_validate({**common, **ranged})
-    return MagCacheParameters.model_validate({**common, "retention": chosen["retention"]})
+    kept = {"retention": chosen["retention"], "experts": chosen.get("mode")}
+    return MagCacheParameters.model_validate({**common, **kept})

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 Embedding = Literal["e", "e0"]
+Experts = Literal["t2v", "i2v"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class MagnitudeTable:
 
     ratios: tuple[float, ...]
     threshold: float
-    experts: Literal["t2v", "i2v"] | None
+    experts: Experts | None
 
 
 @cache

@@ -9,6 +9,7 @@ from wancore_guidance.normalized_attention import NormalizedAttention
 from wancore_guidance.parameters import NormalizedAttentionParameters
 
 from tests.sampling.tiny_run import TinyRun
+from tests.transformer.models import tiny
 from wancore.errors import Conflict, InvalidInput
 from wancore.sampling.guidance import UNGUIDED, Direction, Guidance
 from wancore.sampling.windows import WindowPlan
@@ -157,3 +158,23 @@ def test_nag_reads_its_own_text_or_the_negative_prompt():
     negative = TinyRun({"nag": {}}).latent()
     assert torch.equal(negative, TinyRun({"nag": {"text": "the negative prompt"}}).latent())
     assert difference(TinyRun({"nag": {"text": "blurry, dark"}}).latent(), negative) > 1e-4
+
+
+@pytest.mark.parametrize("name", ACTING)
+def test_methods_act_where_the_model_is(name):
+    """On the meta device, where any stray CPU tensor would fail."""
+    run = TinyRun({name: ACTING[name]}, steps=2, model=tiny(num_layers=3).to("meta"))
+    assert run.latents(start=run.noise.to("meta"))[-1].is_meta
+
+
+def test_windows_are_fused_where_the_model_is():
+    windows = WindowPlan("static_standard", 4, 2)
+    run = TinyRun(steps=2, frames=6, windows=windows, model=tiny(num_layers=3).to("meta"))
+    assert run.latents(start=run.noise.to("meta"))[-1].is_meta
+
+
+@pytest.mark.parametrize("name", ["nag", "feta", "prompt-split", "slg"])
+def test_methods_in_the_blocks_keep_the_type_of_the_model(name):
+    exact = TinyRun({name: ACTING[name]}, steps=1)
+    rough = replace(exact, model=tiny(num_layers=3).bfloat16())
+    assert difference(rough.latent(), exact.latent()) < 0.05
