@@ -47,9 +47,12 @@ class NamedUse(BaseModel):
 
 
 class Attachment(NamedUse):
-    """A further family: parameters and inputs of its own; `file`: its weights, if it has any."""
+    """A further family: parameters and inputs of its own.
 
-    file: Path | None = None
+    `modules`: its weights, where the model's file does not hold them; one for all experts, or one each.
+    """
+
+    modules: tuple[str, ...] = Field(default=(), max_length=2)
     inputs: dict[str, Path] = {}
 
 
@@ -70,7 +73,8 @@ class Request(BaseModel):
 
     A field left at None takes the family's default. `guidance`: one scale, or one per expert in
     the order of use. `sigmas`: noise levels 1..0 in place of steps and shift. `inputs`: role -> file.
-    `model`: a folder or file, or a name under the models folder.
+    `model`: a folder or file, or a name under the models folder; `modules`: the lead family's weights
+    beside it, one for all experts or one each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +83,7 @@ class Request(BaseModel):
     negative_prompt: str | None = None
     family: str | None = None
     model: str | None = None
+    modules: tuple[str, ...] = Field(default=(), max_length=2)
     size: Annotated[Size, BeforeValidator(parse_size)] | None = None
     frames: int | None = Field(default=None, ge=1, le=100_000)
     fps: float | None = Field(default=None, gt=0, le=240)

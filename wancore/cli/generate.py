@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from wancore.cli.values import guidance_scales, input_files, named_use, noise_levels, parameters
+from wancore.errors import InvalidInput
 
 Opt = typer.Option
 
@@ -56,6 +57,10 @@ def generate(
         list[str] | None, Opt(metavar="FAMILY[:FIELD=VALUE,…]", help="a further family")
     ] = None,
     model: Annotated[str | None, Opt(help="a model's folder or file, or its name under --models")] = None,
+    module: Annotated[
+        list[str] | None,
+        Opt(metavar="[FAMILY=]FILE", help="a family's weights beside the model; twice: one for each expert"),
+    ] = None,
     models: Annotated[Path | None, Opt(help="folder of model files; a ComfyUI models/ folder works")] = None,
     vae: Annotated[Path | None, Opt(help="VAE, instead of the one found")] = None,
     text_encoder: Annotated[Path | None, Opt(help="text encoder, instead of the one found")] = None,
@@ -86,11 +91,12 @@ def generate(
         "guidance": guidance_scales(guidance) if guidance is not None else None,
         "shift": shift,
         "sigmas": noise_levels(sigmas) if sigmas is not None else None,
-        "inputs": files(image, last_image, inputs),
+        "inputs": files(image, last_image, [text for text in inputs or [] if not of_attachment(text)]),
         "params": parameters("param", param or []) or None,
         "methods": [named_use("method", text) for text in method] if method else None,
         "windows": window_fields(windows) if windows is not None else None,
-        "attachments": [named_use("attach", text) for text in attach] if attach else None,
+        "modules": tuple(text for text in module or [] if "=" not in text) or None,
+        "attachments": attachments(attach or [], inputs or [], module or []) or None,
     }
     settings = {
         "models": models, "device": device, "dtype": dtype, "vae": vae, "text_encoder": text_encoder,
@@ -111,3 +117,31 @@ def files(image: Path | None, last_image: Path | None, inputs: list[str] | None)
 def window_fields(text: str) -> dict[str, Any]:
     use = named_use("windows", text)
     return {"schedule": use["name"], **use["params"]}
+
+
+def of_attachment(text: str) -> bool:
+    """Whether an input is `FAMILY/ROLE=FILE`."""
+    return "/" in text.partition("=")[0]
+
+
+def attachments(attach: list[str], inputs: list[str], modules: list[str]) -> list[dict[str, Any]]:
+    """Every attached family with its parameters, inputs (`FAMILY/ROLE=FILE`) and modules (`FAMILY=FILE`)."""
+    uses = {
+        use["name"]: {**use, "inputs": {}, "modules": []} for use in (named_use("attach", t) for t in attach)
+    }
+    for text in filter(of_attachment, inputs):
+        family, _, rest = text.partition("/")
+        if family not in uses:
+            raise InvalidInput(
+                "input", text, f"an attached family: {', '.join(uses) or 'none; see --attach'}"
+            )
+        uses[family]["inputs"] |= input_files([rest])
+    for text in modules:
+        family, equals, file = text.partition("=")
+        if equals and family not in uses:
+            raise InvalidInput(
+                "module", text, f"an attached family: {', '.join(uses) or 'none; see --attach'}"
+            )
+        if equals:
+            uses[family]["modules"].append(file)
+    return list(uses.values())

@@ -63,16 +63,20 @@ class Engine:
 
     def plan(self, request: Request) -> Plan:
         """Validates a request against its model, from headers alone; nothing is loaded."""
-        return plan_request(request, self.parts(request), self.families)
+        return plan_request(request, self.parts(request), self.families, self.locate)
+
+    def locate(self, name: str) -> Path:
+        """A file or folder by its path, or by its name under the models folder."""
+        path = Path(name)
+        if not path.exists() and self.settings.models is not None:
+            return find_model(self.settings.models, name)
+        return path
 
     def parts(self, request: Request) -> Parts:
         name = request.model or self.settings.model
         if name is None:
             raise InvalidInput("model", None, "a model folder or file, or a name under the models folder")
-        path = Path(name)
-        if not path.exists() and self.settings.models is not None:
-            path = find_model(self.settings.models, name)
-        parts = find_parts(path)
+        parts = find_parts(self.locate(name), self.settings.models)
         for part, chosen in self.settings.chosen_parts.items():
             parts = parts.given(part, chosen)
         return parts

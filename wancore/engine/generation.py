@@ -18,7 +18,7 @@ from wancore.engine.decoder import decode
 from wancore.engine.encoders import RequestTools
 from wancore.engine.expert import LoadedExpert
 from wancore.engine.models import Models
-from wancore.engine.plan import Plan, experts_of
+from wancore.engine.plan import Plan
 from wancore.engine.preview import preview
 from wancore.engine.sampler import Sampling, sample
 from wancore.engine.timing import Stages
@@ -87,16 +87,16 @@ class Generation:
         )  # fmt: skip
 
     def run(self) -> Iterator[Event]:
-        self.models.check_fits(list(experts_of(self.plan.parts).values()))
+        self.models.check_fits(list(self.plan.experts.values()))
         yield Loading("inputs")
         with self.stages("inputs"), torch.no_grad():
             prepared = self.family.prepare(self.request, self.plan.base, self.lead, self.tools)
             for attachment in self.attachments:
                 attachment.prepare(self.plan.base, self.lead)
-        for name, path in experts_of(self.plan.parts).items():
-            yield Loading(f"transformer {name}".strip(), size_of(open_transformer(path)))
+        for name, files in self.plan.experts.items():
+            yield Loading(f"transformer {name}".strip(), size_of(open_transformer(files.transformer)))
             with self.stages("loading"):
-                self.models.transformer(path)
+                self.models.expert(files, self.plan.families, self.plan.base)
         carry: Carry | None = None
         for window in self.family.windows(prepared, self.lead):
             carry = yield from self.window(prepared, window, carry)
@@ -144,12 +144,15 @@ class Generation:
 
     def experts(self, methods: Sequence[Method]) -> dict[str, LoadedExpert]:
         """The transformers with the methods' adapters on them."""
-        adapters = {a.family.id: a.adapter for a in self.attachments if a.adapter is not None}
-        adapters |= {slot: adapter for m in methods for slot, adapter in m.adapters().items()}
+        weightless = {slot: adapter for m in methods for slot, adapter in m.adapters().items()}
         layers = self.plan.base.transformer.num_layers
+        loaded = {
+            name: self.models.expert(files, self.plan.families, self.plan.base)
+            for name, files in self.plan.experts.items()
+        }
         return {
-            name: LoadedExpert(self.models.transformer(path), Attached(adapters, layers))
-            for name, path in experts_of(self.plan.parts).items()
+            name: LoadedExpert(weights.model, Attached({**weights.adapters, **weightless}, layers))
+            for name, weights in loaded.items()
         }
 
     def denoise(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +13,14 @@ from torch import Tensor
 
 from wancore.checkpoints.memory import check_fits
 from wancore.checkpoints.open import open_view
+from wancore.checkpoints.ownership import BASE
 from wancore.checkpoints.parts import Parts
 from wancore.encoders.cache import PromptCache
 from wancore.encoders.image import ImageEncoder, load_image_encoder
 from wancore.encoders.text import TextEncoder, encoder_identity, load_text_encoder
+from wancore.engine.modules import ExpertFiles, split
+from wancore.plugins.family import Base, Family, Place
+from wancore.transformer.adapter import Adapter
 from wancore.transformer.load import load_transformer
 from wancore.transformer.model import WanTransformer
 from wancore.vae.load import load_vae
@@ -24,6 +28,14 @@ from wancore.vae.preview import PreviewDecoder, load_preview
 from wancore.vae.vae import Vae
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One expert: the transformer, and the families' adapters by family id."""
+
+    model: WanTransformer
+    adapters: Mapping[str, Adapter]
 
 
 @dataclass
@@ -39,27 +51,33 @@ class Models:
     dtype: torch.dtype
     prompts: PromptCache
     _loaded: dict[str, object] = field(default_factory=dict)
+    _experts: dict[ExpertFiles, Weights] = field(default_factory=dict)
 
     def _once(self, name: str, load: Callable[[], T]) -> T:
         if name not in self._loaded:
             self._loaded[name] = load()
         return self._loaded[name]  # type: ignore[return-value]
 
-    def check_fits(self, paths: Sequence[Path]) -> None:
-        """Raises `CheckpointError` if these parts, and what is loaded of them, need more memory than is free.
+    @property
+    def place(self) -> Place:
+        return Place(self.device, self.dtype)
 
-        On a GPU the transformers go there; all else, and everything without a GPU, into host memory.
-        """
-        views = [open_view(path) for path in paths if f"transformer {path.name}" not in self._loaded]
+    def check_fits(self, experts: Sequence[ExpertFiles]) -> None:
+        """Raises `CheckpointError` if the transformers not loaded yet need more memory than is free."""
+        waiting = [files for files in experts if files not in self._experts]
+        paths = [path for f in waiting for path in (f.transformer, *(module for _, module in f.modules))]
         free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
-        check_fits(views, self.dtype, free)
+        check_fits([open_view(path) for path in paths], self.dtype, free)
 
-    def transformer(self, path: Path) -> WanTransformer:
-        """The transformer at `path`, one of the model's experts."""
-        return self._once(
-            f"transformer {path.name}",
-            lambda: load_transformer(path, dtype=self.dtype, device=self.device),
-        )
+    def expert(self, files: ExpertFiles, families: Sequence[Family], base: Base) -> Weights:
+        """A transformer with the families' adapters on it; another set of modules is another expert."""
+        if files not in self._experts:
+            views = split(files, families)
+            model = load_transformer(views[BASE], dtype=self.dtype, device=self.device)
+            nothing = views[BASE].renamed({})
+            adapters = {f.id: f.adapter(base, views.get(f.id, nothing), self.place) for f in families}
+            self._experts[files] = Weights(model, {k: v for k, v in adapters.items() if v is not None})
+        return self._experts[files]
 
     @property
     def vae(self) -> Vae:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,42 +16,89 @@ from wancore.checkpoints.parts import Parts
 from wancore.checkpoints.prefix import peel_prefix
 from wancore.checkpoints.recognise import decide, recognise
 from wancore.engine.compose import check_claims
+from wancore.engine.modules import ExpertFiles, split
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.plugins.family import Base, Family
 from wancore.request import MAX_SEED, Request
 from wancore.vae.architecture import Architecture
 from wancore.vae.files import recognise as recognise_vae
 
+#: Finds a file a user names.
+Locate = Callable[[str], Path]
+
 
 @dataclass(frozen=True)
 class Plan:
-    """A request with its families and its base model, known from headers alone."""
+    """A request with its families and its base model, known from headers alone.
+
+    `experts`: the files of each, by the name of the expert, in the order of use.
+    """
 
     request: Request
     parts: Parts
     family: Family
     attachments: tuple[Family, ...]
     base: Base
+    experts: Mapping[str, ExpertFiles]
     seed: int
 
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """The lead, then the attachments."""
+        return self.family, *self.attachments
 
-def plan_request(request: Request, parts: Parts, families: Mapping[str, Family]) -> Plan:
+
+def plan_request(request: Request, parts: Parts, families: Mapping[str, Family], locate: Locate) -> Plan:
     """Raises `InvalidInput`, `CheckpointError` or `Conflict` for what cannot be run."""
-    experts = experts_of(parts)
-    claims = {name: claim_of(path, request.family, families) for name, path in experts.items()}
-    first = next(iter(claims.values()))
-    for name, claim in claims.items():
-        if (claim.family, claim.variant) != (first.family, first.variant):
-            raise CheckpointError(
-                experts[name], f"is a {claim.variant} model, the other expert a {first.variant} one"
-            )
-    family = lead_family(first, families)
+    transformers = experts_of(parts)
+    claim = lead_claim(request, list(transformers.values()), families, locate)
+    family = lead_family(claim, families)
     attachments = tuple(attached_family(a.name, families) for a in request.attachments)
     check_claims((family, *attachments))
-    base = base_of(parts, first.variant)
+    given = [(family.id, request.modules), *((a.name, a.modules) for a in request.attachments)]
+    experts = {
+        name: ExpertFiles(path, modules_of(given, i, len(transformers), locate))
+        for i, (name, path) in enumerate(transformers.items())
+    }
+    base = base_of(parts, claim.variant)
     require_encoders(parts, base)
+    for files in experts.values():
+        split(files, (family, *attachments))
     seed = request.seed if request.seed is not None else secrets.randbelow(MAX_SEED + 1)
-    return Plan(request, parts, family, attachments, base, seed)
+    return Plan(request, parts, family, attachments, base, experts, seed)
+
+
+def lead_claim(
+    request: Request, transformers: Sequence[Path], families: Mapping[str, Family], locate: Locate
+) -> Claim:
+    """Whose request it is: the lead's modules decide if there are any, else the transformers."""
+    if request.modules:
+        paths = [locate(name) for name in request.modules]
+    else:
+        attached = {a.name for a in request.attachments}
+        families = {name: f for name, f in families.items() if name not in attached} or families
+        paths = list(transformers)
+    claims = [claim_of(path, request.family, families) for path in paths]
+    for path, claim in zip(paths, claims, strict=True):
+        if (claim.family, claim.variant) != (claims[0].family, claims[0].variant):
+            problem = f"is a {claim.variant} model, the other expert a {claims[0].variant} one"
+            raise CheckpointError(path, problem)
+    return claims[0]
+
+
+def modules_of(
+    given: Sequence[tuple[str, Sequence[str]]], expert: int, experts: int, locate: Locate
+) -> tuple[tuple[str, Path], ...]:
+    """The modules of one expert: a family's only one, or its own."""
+    found = []
+    for family, names in given:
+        if len(names) > experts:
+            raise InvalidInput(
+                "modules", list(names), f"one module of {family}: the model has one transformer"
+            )
+        if names:
+            found.append((family, locate(names[expert if len(names) > 1 else 0])))
+    return tuple(found)
 
 
 def claim_of(path: Path, family: str | None, families: Mapping[str, Family]) -> Claim:

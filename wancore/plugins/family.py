@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    import torch
     from pydantic import BaseModel
     from torch import Tensor
 
@@ -46,6 +47,14 @@ class Base:
     boundary: float | None = None
     spatial_stride: int = 8
     latent_channels: int = 16
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where weights go, and the type they compute in."""
+
+    device: torch.device
+    dtype: torch.dtype
 
 
 @dataclass(frozen=True)
@@ -194,12 +203,25 @@ class Family(Protocol):
     @property
     def claims(self) -> frozenset[str]: ...
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Patterns of the checkpoint keys its adapter owns (`checkpoints/pattern.py`); () without weights."""
+        ...
+
+    @property
+    def ignored_keys(self) -> tuple[str, ...]:
+        """Patterns of keys that are its own and not needed."""
+        ...
+
     def recognise(self, file: FileView) -> Claim | None:
         """What this checkpoint is to this family; from names, shapes, header and file name, never data."""
         ...
 
-    def adapter(self, base: Base, files: Sequence[FileView]) -> Adapter | None:
-        """The family's module, loaded from the keys it owns; None if it has no weights of its own."""
+    def adapter(self, base: Base, weights: FileView, place: Place) -> Adapter | None:
+        """The family's module from the keys it owns; asked once per expert. None if it has no adapter.
+
+        `weights` is empty for a family without keys of its own. Raises `CheckpointError`.
+        """
         ...
 
     def lead(self, request: Request, base: Base, tools: Tools) -> Lead:
@@ -237,8 +259,10 @@ class FamilyBase:
 
     roles: frozenset[Role] = frozenset({"lead"})
     claims: frozenset[str] = frozenset()
+    keys: tuple[str, ...] = ()
+    ignored_keys: tuple[str, ...] = ()
 
-    def adapter(self, base: Base, files: Sequence[FileView]) -> Adapter | None:
+    def adapter(self, base: Base, weights: FileView, place: Place) -> Adapter | None:
         return None
 
     def windows(self, prepared: Any, lead: Lead) -> Iterable[Window]:
