@@ -63,7 +63,8 @@ class Generation:
             AttachedFamily(family, use, self.request, self.models, plan.seed)
             for family, use in zip(plan.attachments, self.request.attachments, strict=True)
         ]
-        self.overlap = overlap_plan(self.request)
+        stride = plan.base.temporal_stride
+        self.overlap = overlap_plan(self.request, self.lead.frames, len(self.schedule), stride)
         self.texts: dict[tuple[str, str, str], EmbeddedText] = {}
         self.stages = Stages()
         self.steps_done = self.sent = 0
@@ -222,14 +223,20 @@ def schedule_of(solver: SolverSpec, lead: Lead, request: Request) -> Schedule:
     return plan_schedule(solver, ScheduleRequest(lead.steps, lead.shift, request.sigmas))
 
 
-def overlap_plan(request: Request) -> WindowPlan | None:
-    """The request's overlapping windows; None where the clip fits one anyway."""
+def overlap_plan(request: Request, frames: int, steps: int, stride: int) -> WindowPlan | None:
+    """The request's overlapping windows over `frames` pixel frames, or None.
+
+    Raises `InvalidInput` where a step's windows do not fit the clip.
+    """
     chosen = request.windows
     if chosen is None:
         return None
-    return WindowPlan.of_pixel_frames(
-        chosen.schedule, chosen.frames, chosen.overlap, chosen.stride, chosen.fuse
+    windows = WindowPlan.of_pixel_frames(
+        chosen.schedule, chosen.frames, chosen.overlap, chosen.stride, chosen.fuse, stride
     )
+    for step in range(steps):
+        windows.at(step, 1 + (frames - 1) // stride)
+    return windows
 
 
 def size_of(view: FileView) -> int:

@@ -157,5 +157,11 @@ def base_of(parts: Parts, variant: str) -> Base:
         problem = f"has {vae.latent_channels} latent channels, the transformer predicts {sizes[0].out_dim}"
         raise CheckpointError(path, problem)
     return Base(
-        sizes[0], tuple(experts), variant, parts.boundary_ratio, vae.spatial_stride, vae.latent_channels
+        sizes[0],
+        tuple(experts),
+        variant,
+        parts.boundary_ratio,
+        spatial_stride=vae.spatial_stride,
+        temporal_stride=vae.temporal_stride,
+        latent_channels=vae.latent_channels,
     )

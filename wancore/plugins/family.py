@@ -38,7 +38,7 @@ class Base:
 
     `experts`: names in the order of use, `("",)` for a single transformer, `("high", "low")` for two.
     `variant`: what the family's claim says of the file. `boundary`: of the experts, where the files
-    say it. `spatial_stride`, `latent_channels`: of the VAE.
+    say it. `spatial_stride`, `temporal_stride`, `latent_channels`: of the VAE.
     """
 
     transformer: TransformerConfig
@@ -46,6 +46,7 @@ class Base:
     variant: str = ""
     boundary: float | None = None
     spatial_stride: int = 8
+    temporal_stride: int = 4
     latent_channels: int = 16
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wancore.checkpoints.canonical import open_transformer
+from wancore.checkpoints.reader import Piece
 from wancore.parity import Case, Result
 from wancore.parity.case import written_checkpoint
 from wancore.transformer.batch import predict_batch
@@ -111,6 +112,6 @@ def diffusers_keys(case: Case) -> Result:
     renamed = {new: weights[old] for old, ((new, _),) in key_map.items()}
     with written_checkpoint(renamed) as folder:
         view = open_transformer(folder)
-        stored = {name: info.pieces[0].name for name, info in view.entries.items()}
+        stored = {n: p.name for n, info in view.entries.items() for p in info.pieces if isinstance(p, Piece)}
     found = {old: [[stored[old], [0, 1]]] for old in stored}
     return Result({"count": np.array([len(found)], dtype=np.float32)}, {"map": found})

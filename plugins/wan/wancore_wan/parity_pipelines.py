@@ -91,7 +91,9 @@ def base_of(variant: str, vae: FakeVae, boundary: float | None = None) -> Base:
     channels = vae.latent_channels
     config = TransformerConfig(64, 64, 4, 1, channels, channels)
     experts = ("",) if boundary is None else ("high", "low")
-    return Base(config, experts, variant, boundary, vae.spatial_stride, channels)
+    return Base(
+        config, experts, variant, boundary, spatial_stride=vae.spatial_stride, latent_channels=channels
+    )
 
 
 def prepared(
