@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from wancore.checkpoints.gguf_header import MAGIC, GgufError, read_gguf_header
 from wancore.checkpoints.header import Entry, HeaderError, read_header
 from wancore.errors import CheckpointError
 
@@ -65,6 +66,27 @@ class Safetensors:
         return nullcontext(MappedSafetensors(path))
 
 
+class Gguf:
+    """llama.cpp's container, which city96, QuantStack and others publish quantised models in."""
+
+    name = "GGUF"
+
+    def recognises(self, path: Path, start: bytes) -> bool:
+        return start[:4] == MAGIC
+
+    def header(self, path: Path) -> tuple[Mapping[str, Entry], Mapping[str, str]]:
+        try:
+            header = read_gguf_header(path)
+        except GgufError as error:
+            raise CheckpointError(path, str(error)) from error
+        return header.tensors, header.metadata
+
+    def open(self, path: Path) -> AbstractContextManager[TensorFile]:
+        from wancore.checkpoints.mapped import MappedGguf
+
+        return nullcontext(MappedGguf(path))
+
+
 @dataclass(frozen=True)
 class Foreign:
     """A kind of file that is known and not read: `advice` says what its owner can do."""
@@ -75,12 +97,10 @@ class Foreign:
 
 
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
-PICKLE_ADVICE = "pickle files can run code and are not read; convert it to safetensors"
+PICKLE_ADVICE = "pickle files can run code and are not read; convert it with `wancore convert`"
 
-CONTAINERS: tuple[Container, ...] = (Safetensors(),)
+CONTAINERS: tuple[Container, ...] = (Safetensors(), Gguf())
 FOREIGN = (
-    Foreign("GGUF", lambda _, start: start[:4] == b"GGUF", "this version does not read GGUF; take the"
-            " safetensors file of the same model"),
     Foreign("PyTorch pickle (zip)", lambda _, start: start[:4] == b"PK\x03\x04", PICKLE_ADVICE),
     Foreign("PyTorch pickle", lambda path, start: start[:1] == b"\x80" or path.suffix in PICKLE_SUFFIXES,
             PICKLE_ADVICE),

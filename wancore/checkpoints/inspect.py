@@ -174,7 +174,7 @@ def described(contents: Contents, identity: Identity) -> str:
 def problems(contents: Contents) -> list[str]:
     """Why the file cannot be loaded as it is."""
     found = [
-        f"{one.layers} layers are quantised ({one.name}), which cannot be read yet"
+        f"{one.layers} layers are stored as {one.name}, which is not read: {one.problem}"
         for one in contents.formats
         if not one.readable
     ]

@@ -1,123 +1,145 @@
-"""How a layer's weight is stored, told from names, dtypes and header metadata.
+"""How weights are stored, told from names, dtypes and descriptions in the file.
 
-One `LayerFormat` per scheme, in the order in which they are asked: a layer belongs to the first that
-claims it. A scheme that `load_module` cannot read is still recognised, so that it is named in the error.
+One `LayerFormat` per scheme; a tensor belongs to the first that claims it. A scheme that cannot be read is
+still recognised, so that it is named in the error. Adding a scheme is adding one to `LAYER_FORMATS`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
 
+from wancore.checkpoints.comfy_formats import (
+    DESCRIPTION,
+    ComfyDescribed,
+    Descriptions,
+    comfy_descriptions,
+)
+from wancore.checkpoints.gguf_formats import Gguf
+from wancore.checkpoints.scaled_formats import Named, PlainFp8, Scaled, WeightInt8
+from wancore.checkpoints.stored import Encoded, Encoding, TensorInfo
+from wancore.checkpoints.stored_layer import MARKER, PLAIN_DTYPES, StoredLayer
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
 
-#: What stands beside a quantised weight, or in its place, under the name of its layer.
-SCALES = (
-    "scale_weight", "weight_scale", "weight_scale_2", "weight_global_scale", "weight._scale", "alpha",
-    "scale_input", "input_scale", "input_global_scale", "output_scale", "comfy_quant", "pre_quant_scale",
-    "weight_s_rel", "weight_s_channel", "weight_codebook",
-)  # fmt: skip
-STAND_INS = ("weight_int8", "weight._data")
-MARKER = "scaled_fp8"
-FP8 = ("F8_E4M3", "F8_E5M2")
-COMFY_METADATA = "_quantization_metadata"
 
+class LayerFormat(Protocol):
+    """One way of storing a weight."""
 
-@dataclass(frozen=True)
-class LayerFormat:
-    """`layers(view)` lists the layers stored this way (their names without `.weight`)."""
+    def encoding(self, layer: StoredLayer) -> Encoding | None:
+        """How the tensor of `layer` stands for a weight; None if it is not stored this way.
 
-    name: str
-    layers: Callable[[FileView], Collection[str]]
-    readable: bool = False
+        Raises `CheckpointError` where the file contradicts itself.
+        """
 
 
 @dataclass(frozen=True)
 class FoundFormat:
-    """A format that occurs in a view, and in how many layers."""
+    """A format that occurs in a view, and in how many layers; `problem` says why it is not read."""
 
     name: str
+    scheme: str
     layers: int
-    readable: bool
+    problem: str = ""
 
-
-def marked(*suffixes: str) -> Callable[[FileView], set[str]]:
-    """The layers that have a tensor named `<layer>.<suffix>` for one of `suffixes`."""
-    endings = tuple("." + suffix for suffix in suffixes)
-    return lambda view: {
-        name.removesuffix(ending) for name in view.entries for ending in endings if name.endswith(ending)
-    }
-
-
-def stored_as(dtypes: Sequence[str], sibling: str = "") -> Callable[[FileView], set[str]]:
-    """The layers whose weight has one of `dtypes`, and a tensor `<layer>.<sibling>` if that is given."""
-    return lambda view: {
-        layer
-        for name, info in view.entries.items()
-        if name.endswith(".weight") and info.dtype in dtypes
-        for layer in (name.removesuffix(".weight"),)
-        if not sibling or f"{layer}.{sibling}" in view.entries
-    }
-
-
-def in_comfy_header(view: FileView) -> set[str]:
-    """The layers that ComfyUI's header metadata lists. Raises `CheckpointError` if it is malformed."""
-    if COMFY_METADATA not in view.metadata:
-        return set()
-    try:
-        layers = json.loads(view.metadata[COMFY_METADATA])["layers"]
-        return set(layers)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        problem = f"header metadata {COMFY_METADATA} is malformed ({type(error).__name__})"
-        raise CheckpointError(view.path, problem) from error
+    @property
+    def readable(self) -> bool:
+        return not self.problem
 
 
 LAYER_FORMATS: tuple[LayerFormat, ...] = (
-    LayerFormat("ComfyUI quantisation (comfy_quant)", marked("comfy_quant")),
-    LayerFormat("ComfyUI quantisation (header)", in_comfy_header),
-    LayerFormat("fp8 with scale_weight", marked("scale_weight")),
-    LayerFormat("int8 with row scales (weight_int8)", marked("weight_int8")),
-    LayerFormat("quanto", marked("weight._data", "weight._scale")),
-    LayerFormat("4-bit float with block scales", stored_as(("U8", "F4"), sibling="weight_scale")),
-    LayerFormat("fp8 with weight_scale", stored_as(FP8, sibling="weight_scale")),
-    LayerFormat("int8 with weight_scale", stored_as(("I8",), sibling="weight_scale")),
-    LayerFormat("packed integers of unknown meaning", stored_as(("U8", "I8", "F4"))),
-    LayerFormat("plain fp8", stored_as(FP8), readable=True),
+    Gguf(),
+    ComfyDescribed(),
+    WeightInt8(),
+    Scaled(),
+    Named("quanto", suffix="._data"),
+    Named("packed integers of unknown meaning", suffix=".weight", dtypes=("U8", "I8", "F4")),
+    PlainFp8(),
 )
+#: What stands for a weight under another name than `<layer>.weight`.
+STAND_INS = {".weight_int8": ".weight", ".weight._data": ".weight"}
+#: What may be left beside a layer that is not quantised after all.
+LEFT_OVERS = (".input_scale", ".scale_input", ".output_scale", "." + DESCRIPTION)
+
+
+def resolved(view: FileView) -> FileView:
+    """`view` with each quantised weight as one tensor of its layer's name; scales and markers are gone.
+
+    Raises `CheckpointError` where a file contradicts itself; a format that is not read is only noted.
+    """
+    if not quantised(view):
+        return view
+    descriptions = comfy_descriptions(view)
+    found = {
+        name: encoding
+        for name, info in view.entries.items()
+        if (encoding := encoding_of(view, name, info, descriptions)) is not None
+    }
+    taken = {name for encoding in found.values() for name in parts_of(encoding)}
+    entries: dict[str, TensorInfo] = {}
+    for name, info in view.entries.items():
+        if name in found:
+            new = logical_name(name)
+            if new in entries or (new != name and new in view.entries):
+                raise CheckpointError(view.path, f"and another tensor would both be named {new!r}", name)
+            entries[new] = logical(found[name], info)
+        elif name not in taken and not left_over(name):
+            entries[name] = info
+    return replace(view, entries=entries)
+
+
+def quantised(view: FileView) -> bool:
+    return any(info.dtype not in PLAIN_DTYPES for info in view.entries.values())
+
+
+def encoding_of(view: FileView, name: str, info: TensorInfo, descriptions: Descriptions) -> Encoding | None:
+    if info.dtype in PLAIN_DTYPES:
+        return None
+    layer = StoredLayer(view, name, info, descriptions)
+    return next((e for one in LAYER_FORMATS if (e := one.encoding(layer)) is not None), None)
+
+
+def parts_of(encoding: Encoding) -> Iterable[str]:
+    return (
+        piece.name
+        for part in encoding.parts.values()
+        for piece in part.pieces
+        if not isinstance(piece, Encoded)
+    )
+
+
+def logical(encoding: Encoding, codes: TensorInfo) -> TensorInfo:
+    return TensorInfo(codes.dtype, encoding.shape, encoding.nbytes, (Encoded(encoding),))
+
+
+def logical_name(name: str) -> str:
+    for suffix, new in STAND_INS.items():
+        if name.endswith(suffix):
+            return name.removesuffix(suffix) + new
+    return name
+
+
+def left_over(name: str) -> bool:
+    return name.rpartition(".")[2] == MARKER or name.endswith(LEFT_OVERS)
+
+
+def encodings(view: FileView) -> Mapping[str, Encoding]:
+    """The quantised weights of a resolved view."""
+    return {name: e for name, info in view.entries.items() for e in info.encodings}
 
 
 def found_formats(view: FileView) -> list[FoundFormat]:
-    """The quantised formats in `view`, with how many layers each has; none for a plain float file."""
-    seen: set[str] = set()
-    found = []
-    for layer_format in LAYER_FORMATS:
-        layers = set(layer_format.layers(view)) - seen
-        seen |= layers
-        if layers:
-            found.append(FoundFormat(layer_format.name, len(layers), layer_format.readable))
-    return found
-
-
-def logical_names(view: FileView) -> FileView:
-    """`view` under the names its model has, without scales and markers; shapes are as stored.
-
-    For looking only: a quantised weight under its layer's name is not the weight.
-    """
-    names = {}
-    for name in view.entries:
-        if name == MARKER or any(name.endswith("." + scale) for scale in SCALES):
-            continue
-        stand_in = next((s for s in STAND_INS if name.endswith("." + s)), None)
-        names[name] = name.removesuffix(stand_in) + "weight" if stand_in else name
-    return view.renamed(names)
+    """The quantised formats in a resolved view and how many layers each has; none for a plain float file."""
+    kinds = Counter((e.format, e.scheme, e.problem) for e in encodings(view).values())
+    return [FoundFormat(format, scheme, count, problem) for (format, scheme, problem), count in kinds.items()]
 
 
 def check_readable(view: FileView) -> None:
     """Raises `CheckpointError` if layers of `view` are stored in a format that cannot be read."""
     unreadable = [found for found in found_formats(view) if not found.readable]
     if unreadable:
-        names = ", ".join(f"{found.name}, {found.layers} layers" for found in unreadable)
-        problem = f"is quantised ({names}), which is not read; take a float or plain fp8 file of this model"
+        names = ", ".join(f"{one.name}, {one.layers} layers" for one in unreadable)
+        problem = f"is quantised ({names}), which is not read; take this model in another format"
         raise CheckpointError(view.path, problem)

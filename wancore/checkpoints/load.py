@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from itertools import chain
+from typing import cast
 
 import torch
 from torch import nn
@@ -12,6 +13,8 @@ from wancore.checkpoints.layer_formats import check_readable
 from wancore.checkpoints.listing import counted
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
+from wancore.quant.linear import Linear
+from wancore.quant.weight import Weight
 
 
 def load_module(
@@ -21,21 +24,41 @@ def load_module(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     ignore: Collection[str] = (),
+    keep_quantised: bool = True,
 ) -> None:
     """Assigns every parameter and persistent buffer of `module` (made on the meta device) from `view`.
 
+    A linear layer whose weight is quantised is replaced by a `wancore.quant.Linear` that holds it as it is
+    stored; other quantised tensors (and with `keep_quantised` False all) are dequantised.
     `dtype`: converts floating point tensors (None: as stored; a CPU tensor then stays a view of the
     mapped file). `ignore`: names in the file that are known and not needed.
-    Raises `CheckpointError` on missing, unexpected, differently shaped or quantised keys, before
-    anything is assigned.
+    Raises `CheckpointError` on missing, unexpected, differently shaped keys and on formats that are not
+    read, before anything is assigned.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict(keep_vars=True).items()}
     check_readable(view)
     check_names(view, wanted, ignore)
     check_shapes(view, wanted)
     with view.reader() as reader:
-        for name in wanted:
-            assign(module, name, placed(view, name, reader.tensor(name), dtype, device))
+        for name, shape in wanted.items():
+            weight = reader.weight(name, shape)
+            if weight is not None and keep_quantised and is_linear_weight(module, name):
+                replace_linear(module, name.rpartition(".")[0], weight.to(device))
+                continue
+            tensor = weight.dequantised(dtype or torch.float32) if weight else reader.tensor(name)
+            assign(module, name, placed(view, name, tensor, dtype, device))
+
+
+def is_linear_weight(module: nn.Module, name: str) -> bool:
+    """Whether `name` is the weight of a plain linear layer; subclasses may read it in ways of their own."""
+    path, _, leaf = name.rpartition(".")
+    return leaf == "weight" and type(module.get_submodule(path)) is nn.Linear and path != ""
+
+
+def replace_linear(module: nn.Module, path: str, weight: Weight) -> None:
+    parent, _, leaf = path.rpartition(".")
+    old = cast(nn.Linear, module.get_submodule(path))
+    setattr(module.get_submodule(parent), leaf, Linear(weight, old.bias))
 
 
 def check_names(view: FileView, wanted: Collection[str], ignore: Collection[str]) -> None:
@@ -47,7 +70,7 @@ def check_names(view: FileView, wanted: Collection[str], ignore: Collection[str]
 
 
 def check_shapes(view: FileView, wanted: Mapping[str, tuple[int, ...]]) -> None:
-    wrong = [name for name, shape in wanted.items() if view.shape(name) != shape]
+    wrong = [name for name, shape in wanted.items() if not view.holds(name, shape)]
     if wrong:
         name = wrong[0]
         problem = f"has shape {list(view.shape(name))}, the model needs {list(wanted[name])}"

@@ -1,4 +1,4 @@
-"""Tensors straight out of a mapped safetensors file.
+"""Tensors straight out of a mapped file.
 
 The library's own mapping is writable memory to the kernel, which then refuses a file larger than what is
 free, although its pages could be dropped at any time. This one asks for no such promise, so that a host
@@ -7,14 +7,15 @@ can convert or upload a model larger than its memory. Pages that are written to 
 
 from __future__ import annotations
 
-import math
 import mmap
 import platform
 from pathlib import Path
 
 import torch
 
-from wancore.checkpoints.header import HeaderError, read_header
+from wancore.checkpoints.ggml_layout import QUANTISED
+from wancore.checkpoints.gguf_header import read_gguf_header
+from wancore.checkpoints.header import Entry, HeaderError, read_header
 
 NO_RESERVE = 0x4000  # MAP_NORESERVE of Linux, which Python's mmap does not name
 DTYPES = {
@@ -32,26 +33,56 @@ class MappedSafetensors:
 
     def __init__(self, path: Path) -> None:
         self._header = read_header(path)
-        with path.open("rb") as file:
-            self._bytes = mapped(file.fileno())
+        self._file = MappedFile(path)
 
     def get_tensor(self, name: str) -> torch.Tensor:
         """The tensor as stored: a view of the file, or a copy where it is not aligned to its elements.
 
-        Files are written with aligned headers; compiled loops may crash on the rare one that is not.
         Raises `HeaderError`.
         """
         entry = self._header.tensors[name]
         if entry.dtype not in DTYPES:
             raise HeaderError(f"{entry.dtype} tensors cannot be read")
-        dtype, start = DTYPES[entry.dtype], self._header.data_offset + entry.start
-        if entry.start == entry.end:
-            return torch.empty(entry.shape, dtype=dtype)
-        if start + entry.end - entry.start > len(self._bytes):
+        flat = self._file.flat(DTYPES[entry.dtype], self._header.data_offset, entry)
+        return flat.reshape(entry.shape)
+
+
+class MappedGguf:
+    """An open GGUF file; quantised tensors come as their bytes. Raises `GgufError`, `OSError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._header = read_gguf_header(path)
+        self._file = MappedFile(path)
+
+    def get_tensor(self, name: str) -> torch.Tensor:
+        """The tensor as stored, a view of the file; of a quantised one all bytes [n], uint8."""
+        entry = self._header.tensors[name]
+        dtype = DTYPES.get(entry.dtype)
+        if entry.dtype in QUANTISED or dtype is None:
+            return self._file.flat(torch.uint8, self._header.data_offset, entry)
+        return self._file.flat(dtype, self._header.data_offset, entry).reshape(entry.shape)
+
+
+class MappedFile:
+    """The bytes of a file, seen as tensors; they keep the mapping alive."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._bytes = mapped(file.fileno())
+
+    def flat(self, dtype: torch.dtype, data_offset: int, entry: Entry) -> torch.Tensor:
+        """The elements of `entry` [n]: a view, or a copy where they are not aligned.
+
+        Files are written with aligned headers; compiled loops may crash on the rare one that is not.
+        Raises `HeaderError` if the file has shrunk since its header was read.
+        """
+        start, nbytes = data_offset + entry.start, entry.end - entry.start
+        if nbytes == 0:
+            return torch.empty(0, dtype=dtype)
+        if start + nbytes > len(self._bytes):
             raise HeaderError("the file has become shorter")
-        flat = torch.frombuffer(self._bytes, dtype=dtype, count=math.prod(entry.shape), offset=start)
-        aligned = flat if start % dtype.itemsize == 0 else flat.clone()
-        return aligned.reshape(entry.shape)
+        flat = torch.frombuffer(self._bytes, dtype=dtype, count=nbytes // dtype.itemsize, offset=start)
+        return flat if start % dtype.itemsize == 0 else flat.clone()
 
 
 def mapped(descriptor: int) -> mmap.mmap:

@@ -20,14 +20,15 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def estimate(views: FileView | Iterable[FileView], dtype: torch.dtype | None) -> int:
-    """Bytes that the tensors of `views` take once loaded: floats as `dtype`, the rest as stored.
+    """Bytes that the tensors of `views` take once loaded: floats as `dtype`, all others as stored.
 
-    None keeps every dtype; the tensors are then pages of the file, which the host can drop and read again.
+    Quantised weights stay as they are. None keeps every dtype; the tensors are then pages of the file,
+    which the host can drop and read again.
     """
     total = 0
     for view in [views] if isinstance(views, FileView) else views:
         for info in view.entries.values():
-            convert = dtype is not None and info.dtype in FLOATS
+            convert = dtype is not None and info.dtype in FLOATS and not info.encodings
             total += math.prod(info.shape) * dtype.itemsize if dtype and convert else info.nbytes
     return total
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from wancore.checkpoints.folder import find_weights, the_weights
 from wancore.checkpoints.jsonfile import read_json
+from wancore.checkpoints.merge import view_of
 from wancore.checkpoints.shards import INDEX_SUFFIX, Weights, indexed, sharded
-from wancore.checkpoints.view import FileView, view_of
+from wancore.checkpoints.view import FileView
 
 
 def open_view(path: Path | str) -> FileView:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from wancore.checkpoints.claim import Claim
-from wancore.checkpoints.layer_formats import logical_names
 from wancore.checkpoints.prefix import peel_prefix
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError, PluginError
@@ -21,12 +20,12 @@ class Recogniser(Protocol):
 
 
 def recognition_view(view: FileView) -> FileView:
-    """What families are shown: without prefix, scales and markers, otherwise under the file's own names.
+    """What families are shown: without prefix, otherwise under the file's own names.
 
     Names are not made canonical, since what they belong to is the question (`to_canonical` does it for a
     family that has found its base).
     """
-    return logical_names(peel_prefix(view).view)
+    return peel_prefix(view).view
 
 
 def recognise(view: FileView, families: Iterable[Recogniser]) -> list[Claim]:

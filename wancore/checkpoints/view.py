@@ -9,25 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wancore.checkpoints.container import container_of
-from wancore.checkpoints.reader import Piece, Reader
+from wancore.checkpoints.reader import Reader
+from wancore.checkpoints.stored import Encoded, Piece, TensorInfo
 from wancore.errors import CheckpointError
 
 if TYPE_CHECKING:
     import torch
 
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """One tensor of a view: `dtype` in safetensors' spelling, and the pieces its data is made of.
-
-    Several pieces are stacked along the first axis; the result is seen in `shape`.
-    """
-
-    dtype: str
-    shape: tuple[int, ...]
-    nbytes: int
-    pieces: tuple[Piece, ...]
+    from wancore.quant.weight import Weight
 
 
 @dataclass(frozen=True)
@@ -58,7 +47,13 @@ class FileView:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that hold the view's tensors."""
-        return tuple(dict.fromkeys(p.file for info in self.entries.values() for p in info.pieces))
+        return tuple(dict.fromkeys(file for info in self.entries.values() for file in info.files))
+
+    def holds(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Whether the tensor `name` has `shape`, or is a quantised one that was padded from it."""
+        encoded = self.entries[name].encoded
+        padded = encoded is not None and encoded.rows is None and encoded.encoding.covers(shape)
+        return self.shape(name) == shape or padded
 
     def renamed(self, names: Mapping[str, str]) -> FileView:
         """The same data under new names: `names` maps old to new; entries not listed are left out.
@@ -88,7 +83,8 @@ class FileView:
             if not whole.shape or whole.shape[0] % count or len(whole.pieces) > 1:
                 problem = f"{list(whole.shape)} does not split into {count} row blocks"
                 raise CheckpointError(self.path, problem, old)
-            height, (piece,) = whole.shape[0] // count, whole.pieces
+            height = whole.shape[0] // count
+            piece: Piece | Encoded = whole.pieces[0]
             first = piece.rows[0] if piece.rows else 0
             for i, new in enumerate(parts):
                 rows = (first + i * height, first + (i + 1) * height)
@@ -154,20 +150,16 @@ class ViewReader:
 
     def tensor(self, name: str) -> torch.Tensor:
         """As `FileView.tensor`."""
-        shape = self.view.shape(name)
-        return self.files.stacked(self.view.entries[name].pieces).reshape(shape)
+        self.view.shape(name)
+        return self.files.tensor(self.view.entries[name])
 
+    def weight(self, name: str, shape: tuple[int, ...]) -> Weight | None:
+        """A quantised tensor as it is stored, without padding to `shape`; None for any other.
 
-def view_of(path: Path, files: Sequence[Path], config: Mapping[str, Any] | None) -> FileView:
-    """One view of all tensors in `files`. Raises `CheckpointError` where a name occurs twice."""
-    entries: dict[str, TensorInfo] = {}
-    metadata: dict[str, str] = {}
-    for file in files:
-        tensors, described = container_of(file).header(file)
-        for name, entry in tensors.items():
-            if name in entries:
-                raise CheckpointError(file, f"is also in {entries[name].pieces[0].file.name}", name)
-            pieces = (Piece(file, name),)
-            entries[name] = TensorInfo(entry.dtype, entry.shape, entry.end - entry.start, pieces)
-        metadata.update(described)
-    return FileView(path, entries, metadata, config)
+        Raises `CheckpointError`.
+        """
+        encoded = self.view.entries[name].encoded
+        if encoded is None:
+            return None
+        weight = self.files.weight(encoded, shape)
+        return weight if weight.shape == shape else None

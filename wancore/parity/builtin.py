@@ -7,6 +7,7 @@ from importlib import import_module
 from wancore.parity.kind import Kind
 
 COMPONENTS = (
+    "wancore.checkpoints.parity",
     "wancore.vae.parity",
     "wancore.encoders.parity",
     "wancore.sampling.parity",

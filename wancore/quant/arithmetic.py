@@ -1,7 +1,7 @@
 """Products with quantised activations: the plain twins of the fast kernels, sums in float32.
 
-Each has the signature of `linear.Arithmetic`. A weight that it is not for is an error, so choose with `suits`.
-LightX2V, vLLM: a scale per token and one per output channel. ComfyUI: a static scale, 1 where a file has none.
+Each has the signature of `linear.Arithmetic`. A weight that it is not for is an error: ask `suits`.
+LightX2V and vLLM scale each token and output channel; ComfyUI has a static scale, 1 where a file has none.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class Mxfp8Weight(Weight):
         """[R, C / 32, 1]."""
         rows, columns = self.padded
         exponents = unswizzled(self.block_scale, rows, columns // self.BLOCK).int()
-        powers = torch.ldexp(torch.ones(1, device=self.device), exponents - 127)
+        powers = torch.ldexp(torch.ones_like(exponents, dtype=torch.float32), exponents - 127)
         return torch.where(exponents == 0, torch.zeros_like(powers), powers)[..., None]
 
     def scaled(self, elements: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from wancore.kernels.attention import Attend, sdpa
+from wancore.quant.weight import dense_weight
 from wancore.transformer.adapter import Chain, Part
 from wancore.transformer.attention import zero_text_rows
 from wancore.transformer.block import Block
@@ -130,5 +131,4 @@ def mlp(dim_in: int, dim: int, activation: nn.Module) -> nn.Sequential:
 
 def linear_float32(x: Tensor, linear: nn.Module) -> Tensor:
     """A linear computed in float32 whatever the weights' type: timesteps and the head need it."""
-    weight, bias = cast(Tensor, linear.weight), cast(Tensor, linear.bias)
-    return F.linear(x.float(), weight.float(), bias.float())
+    return F.linear(x.float(), dense_weight(linear), cast(Tensor, linear.bias).float())
