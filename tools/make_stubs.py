@@ -22,7 +22,9 @@ MOVED = {"wancore.v1": "wancore_proto.v1"}
 
 def googleapis() -> Path:
     """The folder that google/rpc/status.proto is in."""
-    return Path(str(files("google.rpc"))).parents[1]
+    from google.rpc import status_pb2
+
+    return Path(status_pb2.__file__).parents[2]
 
 
 def generate(out: Path) -> dict[Path, bytes]:

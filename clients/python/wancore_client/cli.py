@@ -1,0 +1,208 @@
+"""`wancore-client`: generate, watch, families, models, upload, jobs, cancel."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from wancore_proto.v1 import job_pb2
+
+from wancore_client.client import Client
+from wancore_client.errors import ApiError, WancoreClientError
+from wancore_client.generation import Generation
+from wancore_client.output import output
+from wancore_client.progress import Display
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+Address = Annotated[str | None, typer.Option(help="HOST:PORT [WANCORE_ADDRESS, else 127.0.0.1:50700]")]
+Out = Annotated[str, typer.Option(help="NAME.mp4, a folder for PNG files, NAME.rgb, or - for raw RGB")]
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Option(help="what to show")] = "",
+    negative_prompt: Annotated[str | None, typer.Option(help="what not to show")] = None,
+    family: Annotated[str | None, typer.Option(help="as `families` lists it")] = None,
+    model: Annotated[str | None, typer.Option(help="as `models` lists it")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels")] = None,
+    frames: Annotated[int | None, typer.Option(help="how many frames")] = None,
+    fps: Annotated[float | None, typer.Option(help="frames per second")] = None,
+    steps: Annotated[int | None, typer.Option(help="denoising steps")] = None,
+    seed: Annotated[int | None, typer.Option(help="0 to 2^63 - 1 [random]")] = None,
+    solver: Annotated[str | None, typer.Option(help="name of a solver")] = None,
+    guidance: Annotated[float | None, typer.Option(help="guidance scale")] = None,
+    shift: Annotated[float | None, typer.Option(help="shift of the noise schedule")] = None,
+    input: Annotated[list[str] | None, typer.Option(help="ROLE=FILE, for example image=start.png")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the family; JSON or text")] = None,
+    out: Out = "out.mp4",
+    address: Address = None,
+) -> None:
+    """Make a video, and write its frames as they come."""
+    with Client(address) as client:
+        generation = client.generate(
+            prompt,
+            negative_prompt=negative_prompt,
+            family=family,
+            model=model,
+            size=parse_size(size),
+            frames=frames,
+            fps=fps,
+            steps=steps,
+            seed=seed,
+            solver=solver,
+            guidance=guidance,
+            shift=shift,
+            inputs=dict(pair(text, "--input") for text in input or ()),
+            params={name: value(text) for name, text in (pair(t, "--param") for t in param or ())},
+        )
+        write(generation, out)
+
+
+@app.command()
+def watch(
+    job: Annotated[str, typer.Argument(help="jobs/{uuid}")],
+    out: Annotated[str | None, typer.Option(help="also write the frames, as `generate` does")] = None,
+    address: Address = None,
+) -> None:
+    """Follow a job to its end."""
+    with Client(address) as client:
+        write(client.watch(job, frames=out is not None), out)
+
+
+@app.command()
+def families(
+    id: Annotated[str | None, typer.Argument(help="tell all about this one")] = None, address: Address = None
+) -> None:
+    """What the server can make."""
+    with Client(address) as client:
+        if id is not None:
+            describe(client, id)
+            return
+        table = Table("family", "name", "roles", "inputs")
+        for family in client.families():
+            roles = [role_name(role) for role in family.roles]
+            inputs = [i.role + ("" if i.required else "?") for i in family.inputs]
+            table.add_row(
+                family.name.removeprefix("families/"),
+                family.display_name,
+                ", ".join(roles),
+                ", ".join(inputs),
+            )
+        Console().print(table)
+
+
+@app.command()
+def models(address: Address = None) -> None:
+    """The models that a request can name."""
+    with Client(address) as client:
+        table = Table("model", "family", "default")
+        for model in client.models():
+            family = model.family.removeprefix("families/")
+            table.add_row(model.name.removeprefix("models/"), family, "yes" if model.default_model else "")
+        Console().print(table)
+
+
+@app.command()
+def jobs(address: Address = None) -> None:
+    """Your jobs, newest first."""
+    with Client(address) as client:
+        table = Table("job", "state", "family", "frames")
+        for job in client.jobs():
+            state = job_pb2.Job.State.Name(job.state).removeprefix("STATE_").lower()
+            table.add_row(job.name, state, job.spec.family.removeprefix("families/"), str(job.frame_count))
+        Console().print(table)
+
+
+@app.command()
+def cancel(job: Annotated[str, typer.Argument(help="jobs/{uuid}")], address: Address = None) -> None:
+    """Cancel a job."""
+    with Client(address) as client:
+        state = job_pb2.Job.State.Name(client.cancel(job).state)
+    typer.echo(state.removeprefix("STATE_").lower())
+
+
+@app.command()
+def upload(
+    file: Annotated[list[Path], typer.Argument(help="files to send")], address: Address = None
+) -> None:
+    """Send files, and print the names of the assets."""
+    with Client(address) as client:
+        for path in file:
+            typer.echo(client.upload(path))
+
+
+def write(generation: Generation, out: str | None) -> None:
+    """Frames to `out` while the display tells how far it is; Ctrl-C cancels the job."""
+    with Display(generation) as display, output(out) as sink:
+        try:
+            for frame in generation.frames():
+                sink.write(frame, generation.header)
+                display.frame()
+        except KeyboardInterrupt:
+            if generation.job:
+                generation.cancel()
+            raise
+    display.summary(out)
+
+
+def describe(client: Client, id: str) -> None:
+    family = client.family(id)
+    console = Console()
+    console.print(f"[bold]{family.display_name}[/] ({family.name}, {family.plugin} {family.plugin_version})")
+    console.print(family.description)
+    for declared in family.inputs:
+        needed = "required" if declared.required else "optional"
+        console.print(f"  --input {declared.role}=FILE  {declared.description} ({needed})", highlight=False)
+    for name, schema in json.loads(family.parameter_schema).get("properties", {}).items():
+        default = json.dumps(schema["default"]) if "default" in schema else "required"
+        console.print(f"  --param {name}=...  {schema.get('description', '')} \\[{default}]", highlight=False)
+
+
+def role_name(role: int) -> str:
+    from wancore_proto.v1 import catalog_service_pb2
+
+    return catalog_service_pb2.Family.Role.Name(role).removeprefix("ROLE_").lower()  # type: ignore[arg-type]
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    width, separator, height = text.partition("x")
+    if not (separator and width.isdigit() and height.isdigit()):
+        raise WancoreClientError(f"--size: got {text!r}; accepted: WIDTHxHEIGHT, for example 832x480")
+    return int(width), int(height)
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    name, separator, rest = text.partition("=")
+    if not separator:
+        raise WancoreClientError(f"{option}: got {text!r}; accepted: NAME=VALUE")
+    return name, rest
+
+
+def value(text: str) -> Any:
+    """JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def main() -> None:
+    """One line for what the user can do something about; 130 after an interrupt."""
+    try:
+        app()
+    except ApiError as error:
+        lines = [f"error: {error}", *(f"  {field}: {problem}" for field, problem in error.fields.items())]
+        print("\n".join(lines), file=sys.stderr)
+        sys.exit(1)
+    except WancoreClientError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The messages and services of `wancore.v1`, one module per proto file."""

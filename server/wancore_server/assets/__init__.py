@@ -1,0 +1,1 @@
+"""Inputs, named by their content."""

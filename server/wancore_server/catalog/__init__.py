@@ -1,0 +1,1 @@
+"""What can be asked for: families, models, plugins; found by a process of its own."""

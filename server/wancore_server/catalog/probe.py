@@ -1,0 +1,222 @@
+"""`python -m wancore_server.catalog.probe PARENT SOCKET DISABLED`: imports plugins, tells what they offer, ends."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wancore_proto.v1 import catalog_service_pb2
+
+from wancore.plugins import PluginManager, PluginStatus
+from wancore.plugins.inputs import InputSpec, InputType
+from wancore.plugins.manager import entry_points
+from wancore_server.child import die_with_parent, inherited_socket
+from wancore_server.errors import cut
+from wancore_server.names import ID
+from wancore_server.wire import wire_pb2
+from wancore_server.wire.framing import framed
+
+if TYPE_CHECKING:
+    from wancore.plugins.family import Family
+    from wancore.runtime.settings import Settings
+
+Declaration = catalog_service_pb2.InputDeclaration
+TYPES = {
+    InputType.IMAGE: Declaration.TYPE_IMAGE,
+    InputType.VIDEO: Declaration.TYPE_VIDEO,
+    InputType.MASK: Declaration.TYPE_MASK,
+    InputType.CAMERA_PATH: Declaration.TYPE_CAMERA_PATH,
+    InputType.TRACKS: Declaration.TYPE_TRACKS,
+    InputType.BOXES: Declaration.TYPE_BOXES,
+}
+STATES = {
+    "loaded": catalog_service_pb2.Plugin.STATE_LOADED,
+    "disabled": catalog_service_pb2.Plugin.STATE_DISABLED,
+    "incompatible": catalog_service_pb2.Plugin.STATE_INCOMPATIBLE,
+    "broken": catalog_service_pb2.Plugin.STATE_BROKEN,
+}
+ROLES = {
+    "lead": catalog_service_pb2.Family.ROLE_LEAD,
+    "attachment": catalog_service_pb2.Family.ROLE_ATTACHMENT,
+}
+
+
+def main() -> None:
+    parent, descriptor = int(sys.argv[1]), int(sys.argv[2])
+    die_with_parent(parent)
+    disabled = tuple(filter(None, sys.argv[3].split(",")))
+    connection = inherited_socket(descriptor)
+    pid = os.getpid()
+
+    def tell(**content: object) -> None:
+        connection.sendall(framed(wire_pb2.ProbeReport(pid=pid, **content)))  # type: ignore[arg-type]
+
+    from wancore.runtime.settings import load_settings
+
+    settings = load_settings()
+    chosen, refused = settings.plugins, (*settings.disabled_plugins, *disabled)
+    for entry_point in entry_points():
+        if (chosen is None or entry_point.name in chosen) and entry_point.name not in refused:
+            tell(importing=entry_point.name)
+            try:
+                entry_point.load()
+            except (Exception, SystemExit):  # the manager below reports it
+                continue
+            if os.getpid() != pid:
+                os._exit(0)
+    tell(catalog=described(PluginManager(chosen, refused), settings))
+
+
+def described(plugins: PluginManager, settings: Settings) -> wire_pb2.Catalog:
+    from wancore.sampling.registry import all_solvers
+
+    catalog = wire_pb2.Catalog()
+    catalog.families.extend(families(plugins))
+    catalog.solvers.extend(spec.name for spec in all_solvers(plugins))
+    for _, spec in plugins.collect("wancore_methods"):
+        schema = json.dumps(spec.parameters.model_json_schema())
+        catalog.methods.add(name=spec.name, description=cut(spec.help, 500), parameter_schema=schema)
+    catalog.models.extend(models(settings, plugins))
+    catalog.plugins.extend(plugin(status) for status in plugins.status)  # last: describing may break one
+    return catalog
+
+
+def families(plugins: PluginManager) -> Iterator[catalog_service_pb2.Family]:
+    """By id; two plugins with one id are both refused, and both say so."""
+    found: dict[str, list[tuple[str, Family]]] = {}
+    for name, family in plugins.collect("wancore_families"):
+        found.setdefault(family.id, []).append((name, family))
+    for id, claimants in sorted(found.items()):
+        problem = "" if ID.fullmatch(id) else f"the family id {id!r} is malformed"
+        if len(claimants) > 1:
+            problem = f"the family id {id!r} is claimed by {', '.join(name for name, _ in claimants)}"
+        if problem:
+            mark_broken(plugins, {name for name, _ in claimants}, problem)
+            continue
+        name, family = claimants[0]
+        try:
+            yield family_message(family, next(s for s in plugins.status if s.name == name))
+        except Exception as error:
+            mark_broken(plugins, {name}, f"the family {id!r} cannot be described: {type(error).__name__}")
+
+
+def mark_broken(plugins: PluginManager, names: set[str], problem: str) -> None:
+    plugins.status = [
+        PluginStatus(s.name, s.distribution, s.version, "broken", problem) if s.name in names else s
+        for s in plugins.status
+    ]
+
+
+def family_message(family: Family, status: PluginStatus) -> catalog_service_pb2.Family:
+    schema = json.dumps(family.parameters.model_json_schema(), sort_keys=True)
+    return catalog_service_pb2.Family(
+        name=f"families/{family.id}",
+        display_name=family.name,
+        description=family.help,
+        roles=[ROLES[role] for role in sorted(family.roles, reverse=True)],
+        inputs=[declaration(spec) for spec in family.inputs if spec.type in TYPES],
+        parameter_schema=schema,
+        schema_hash=hashlib.sha256(schema.encode()).hexdigest(),
+        plugin=f"plugins/{status.distribution}",
+        plugin_version=status.version,
+    )
+
+
+def declaration(spec: InputSpec) -> catalog_service_pb2.InputDeclaration:
+    return Declaration(
+        role=spec.role, type=TYPES[spec.type], description=spec.help, required=spec.required, many=spec.many
+    )
+
+
+def plugin(status: PluginStatus) -> catalog_service_pb2.Plugin:
+    lines = [line for line in status.detail.strip().splitlines() if line.strip()]
+    return catalog_service_pb2.Plugin(
+        name=f"plugins/{status.distribution}",
+        entry_point=status.name,
+        version=status.version,
+        state=STATES[status.state],
+        problem=cut(re.sub(r"(/[\w.\-]+)+/", "", lines[-1]), 500) if lines else "",
+        record_hash=record_hash(status.distribution),
+    )
+
+
+def record_hash(distribution: str) -> str:
+    """SHA-256 of the list of installed files with their digests."""
+    try:
+        record = importlib.metadata.distribution(distribution).read_text("RECORD") if distribution else None
+    except importlib.metadata.PackageNotFoundError:
+        record = None
+    return hashlib.sha256(record.encode()).hexdigest() if record else ""
+
+
+def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.ModelFile]:
+    """What stands in the models folder, and the default model wherever it is."""
+    from wancore.checkpoints.candidates import checkpoints_in
+    from wancore.checkpoints.models_tree import MODEL_FOLDERS
+
+    names: dict[str, str] = {}
+    root = settings.models.resolve() if settings.models is not None and settings.models.is_dir() else None
+    if root is not None:
+        for folder in MODEL_FOLDERS:
+            for path in checkpoints_in(root / folder, deep=True):
+                if path.resolve().is_relative_to(root):
+                    relative = path.relative_to(root / folder)
+                    names.setdefault(str(relative), str(path))
+        for path in sorted(root.iterdir()):
+            if (
+                path.is_dir()
+                and (path / "model_index.json").is_file()
+                and path.resolve().is_relative_to(root)
+            ):
+                names.setdefault(path.name, str(path))
+    default = settings.model
+    if default is not None and default not in names:
+        names[Path(default).name] = default
+    taken: set[str] = set()
+    for name, engine_name in names.items():
+        id = unique(model_id(name), taken)
+        model = catalog_service_pb2.Model(
+            name=f"models/{id}",
+            display_name=name,
+            default_model=default is not None and default in (name, engine_name),
+            serving=True,
+            family=leading_family(settings, plugins, engine_name),
+        )
+        yield wire_pb2.ModelFile(model=model, engine_name=engine_name)
+
+
+def leading_family(settings: Settings, plugins: PluginManager, engine_name: str) -> str:
+    """Resource name of the family that knows a model's files, or ''."""
+    from wancore.engine.engine import Engine
+    from wancore.request import Request
+
+    try:
+        family = Engine(settings, plugins).plan(Request(model=engine_name)).family
+    except Exception:  # not usable as it is: a request for it will be told why
+        return ""
+    return f"families/{family.id}"
+
+
+def model_id(name: str) -> str:
+    """A place below the models folder as an id."""
+    plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower().removesuffix(".safetensors"))
+    return re.sub(r"^[._-]+", "", plain)[:56] or "model"
+
+
+def unique(id: str, taken: set[str]) -> str:
+    result, number = id, 2
+    while result in taken:
+        result, number = f"{id}-{number}", number + 1
+    taken.add(result)
+    return result
+
+
+if __name__ == "__main__":
+    main()

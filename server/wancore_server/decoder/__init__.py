@@ -1,0 +1,1 @@
+"""The process that decodes what users upload: no GPU, no token, no network, little memory and time."""

@@ -1,0 +1,32 @@
+"""What a plugin can add to the server beyond the core's hooks.
+
+A plugin's implementation says `@hookimpl(optionalhook=True)`, so that it loads where no server is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from wancore.events import Event
+from wancore.plugins.hookspecs import hookspec
+from wancore.request import Request
+
+
+class Runner(Protocol):
+    """Turns the requests of one family into events in another way than the engine does."""
+
+    @property
+    def family(self) -> str:
+        """Id of the family whose requests it takes."""
+        ...
+
+    def run(self, request: Request) -> Iterator[Event]:
+        """As `wancore.engine.engine.Engine.generate`; closing the iterator cancels."""
+        ...
+
+
+@hookspec
+def wancore_runners() -> Iterable[Runner]:
+    """Runners of families that do not go through the engine."""
+    raise NotImplementedError

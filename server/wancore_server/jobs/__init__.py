@@ -1,0 +1,1 @@
+"""Jobs: what they are asked, what happens to them, and who watches."""

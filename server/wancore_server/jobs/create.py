@@ -1,0 +1,122 @@
+"""A request becomes a job."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from google.rpc import code_pb2, error_details_pb2
+from wancore_proto.v1 import job_pb2
+
+from wancore_server.catalog.catalog import Catalog
+from wancore_server.clock import SECOND, now_ns, timestamp
+from wancore_server.errors import ApiError, exhausted, invalid_field, unavailable
+from wancore_server.jobs.dispatcher import Dispatcher
+from wancore_server.jobs.ledger import Ledger
+from wancore_server.jobs.live import LiveJob
+from wancore_server.jobs.states import QUEUED, UNFINISHED, state_changed
+from wancore_server.jobs.validate import Checked, Validation
+from wancore_server.names import new_job_id, request_id
+from wancore_server.settings import ServerSettings
+from wancore_server.store import NewJob, RequestIdReused, Store
+
+
+class Creation:
+    """Checks and stores new jobs. `disk_low()` tells whether there is too little room for new work."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        dispatcher: Dispatcher,
+        catalog: Catalog,
+        store: Store,
+        settings: ServerSettings,
+        disk_low: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self.ledger, self.dispatcher, self.catalog = ledger, dispatcher, catalog
+        self.store, self.settings, self.disk_low = store, settings, disk_low
+        self.draining = False
+
+    async def check(self, spec: job_pb2.JobSpec, owner: str) -> Checked:
+        """Raises `ApiError` for what is wrong with a request."""
+        validation = Validation(spec, self.catalog, self.settings)
+        assets = await self.store.assets(owner, validation.digests())
+        return validation.check(assets)
+
+    async def create(
+        self, spec: job_pb2.JobSpec, owner: str, request: str, default: job_pb2.OnDisconnect, only_check: bool
+    ) -> LiveJob | job_pb2.Job:
+        """The job (an old one where the request id says so), or only how it would be."""
+        request = request_id(request)
+        settled = job_pb2.JobSpec()
+        settled.CopyFrom(spec)
+        settled.on_disconnect = spec.on_disconnect or default
+        body = hashlib.sha256(settled.SerializeToString(deterministic=True)).digest()
+        if not settled.delivery.encodings:
+            settled.delivery.encodings.append(1)  # RAW_RGB8
+        checked = await self.check(settled, owner)
+        settled.family = checked.families[0].name
+        info = self.job(settled, checked)
+        if only_check:
+            return info
+        job = new_job_id()
+        info.name = f"jobs/{job}"
+        created = info.create_time.ToNanoseconds()
+        new = NewJob(
+            job, owner, settled.family.removeprefix("families/"), checked.model, created,
+            info.SerializeToString(), request, body, (state_changed(0, QUEUED, 0).SerializeToString(),),  # type: ignore[arg-type]
+        )  # fmt: skip
+        if not (request and await self.known(owner, request)):
+            await self.admit(owner, new.family)
+        try:
+            after = created - int(self.settings.request_id_s * SECOND)
+            live, fresh = await self.ledger.create(new, after, checked.engine_model)
+        except RequestIdReused as error:
+            raise reused(error.job) from None
+        if fresh:
+            self.dispatcher.enqueue(live)
+        return live
+
+    def job(self, spec: job_pb2.JobSpec, checked: Checked) -> job_pb2.Job:
+        now = now_ns()
+        info = job_pb2.Job(
+            spec=spec,
+            state=QUEUED,
+            create_time=timestamp(now),
+            plugin_version=checked.families[0].plugin_version,
+            schema_hash=checked.families[0].schema_hash,
+        )
+        if spec.HasField("expire_time"):
+            if spec.expire_time.ToNanoseconds() <= now:
+                raise invalid_field("spec.expire_time", "must be in the future")
+            info.expire_time.CopyFrom(spec.expire_time)
+        return info
+
+    async def known(self, owner: str, request: str) -> bool:
+        """Whether a job was made for this request id: then the queue's limits do not apply."""
+        return await self.store.request_known(owner, request)
+
+    async def admit(self, owner: str, family: str) -> None:
+        """Raises `ApiError` where there is no room for one more job."""
+        if self.draining:
+            raise unavailable("DRAINING", "the server is shutting down", 5)
+        if self.dispatcher.no_worker_for(family):
+            raise unavailable("NO_WORKER", "every worker that could run it is in quarantine", 60)
+        if await self.disk_low():
+            raise exhausted("DISK_LOW", "the disk of the server is nearly full", "disk", 60)
+        unfinished = [live for live in self.ledger.lives.values() if live.state in UNFINISHED]
+        waiting = [live for live in unfinished if live.state == QUEUED]
+        if len(waiting) >= self.settings.queued_jobs:
+            raise exhausted("QUEUE_FULL", f"{len(waiting)} jobs are waiting", "queue", 10)
+        share = await self.dispatcher.share(owner)
+        mine = sum(live.owner == owner for live in waiting)
+        if mine >= share.queued:
+            raise exhausted("QUOTA_EXCEEDED", f"you have {mine} jobs waiting", f"caller:{owner}", 10)
+
+
+def reused(job: str) -> ApiError:
+    resource = error_details_pb2.ResourceInfo(
+        resource_type="wancore.v1.Job", resource_name=f"jobs/{job}", description="made with this request id"
+    )
+    text = "this request id was used for another request"
+    return ApiError(code_pb2.ALREADY_EXISTS, "REQUEST_ID_REUSED", text, {"job": f"jobs/{job}"}, (resource,))

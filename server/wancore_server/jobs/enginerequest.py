@@ -1,0 +1,64 @@
+"""A checked request in the engine's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from wancore_proto.v1 import job_pb2
+
+from wancore_server.jobs.validate import plain
+
+
+def engine_request(
+    spec: job_pb2.JobSpec, engine_model: str, attachment_models: Sequence[str], path: Callable[[str], Path]
+) -> dict[str, Any]:
+    """The fields of `wancore.request.Request`; what is absent is left out. `path(digest)`: an input's file."""
+
+    def files(inputs: dict[str, str]) -> dict[str, str]:
+        return {role: str(path(name.removeprefix("assets/"))) for role, name in inputs.items()}
+
+    sampling, shape = spec.sampling, spec.shape
+    fields: dict[str, Any] = {
+        "prompt": spec.prompt,
+        "negative_prompt": spec.negative_prompt if spec.HasField("negative_prompt") else None,
+        "family": spec.family.removeprefix("families/") or None,
+        "model": engine_model or None,
+        "size": {"width": shape.width, "height": shape.height} if shape.width else None,
+        "frames": shape.frame_count or None,
+        "fps": shape.frame_rate.numerator / shape.frame_rate.denominator
+        if shape.HasField("frame_rate")
+        else None,
+        "steps": sampling.steps or None,
+        "seed": spec.seed if spec.HasField("seed") else None,
+        "solver": sampling.solver or None,
+        "guidance": list(sampling.guidance) or None,
+        "shift": sampling.shift if sampling.HasField("shift") else None,
+        "inputs": files(dict(spec.inputs)),
+        "params": plain(spec.params),
+        "methods": [{"name": m.name, "params": plain(m.params)} for m in sampling.methods],
+        "windows": windows(sampling.windows) if sampling.HasField("windows") else None,
+        "attachments": [
+            {
+                "name": use.family.removeprefix("families/"),
+                "params": plain(use.params),
+                "inputs": files(dict(use.inputs)),
+                "file": model or None,
+            }
+            for use, model in zip(spec.attachments, attachment_models, strict=True)
+        ],
+        "previews": spec.delivery.previews,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def windows(asked: job_pb2.OverlapWindows) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "schedule": asked.schedule,
+        "frames": asked.frame_count,
+        "stride": asked.stride,
+        "fuse": asked.fuse,
+    }
+    chosen = {name: value for name, value in fields.items() if value}
+    return {**chosen, "overlap": asked.overlap} if asked.HasField("overlap") else chosen

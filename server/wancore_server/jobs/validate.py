@@ -1,0 +1,306 @@
+"""Everything about a request that can be known before the queue."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from wancore_proto.v1 import asset_service_pb2, catalog_service_pb2, frames_pb2, job_pb2
+
+from wancore_server.catalog.catalog import Catalog
+from wancore_server.errors import Violation, invalid, limit_exceeded, missing_assets
+from wancore_server.names import DIGEST, ID
+from wancore_server.settings import ServerSettings
+from wancore_server.store import AssetRow
+
+Declaration = catalog_service_pb2.InputDeclaration
+Kind = asset_service_pb2.Asset.Kind
+KINDS = {
+    Declaration.TYPE_IMAGE: (Kind.KIND_IMAGE,),
+    Declaration.TYPE_VIDEO: (Kind.KIND_VIDEO,),
+    Declaration.TYPE_MASK: (Kind.KIND_IMAGE, Kind.KIND_VIDEO),
+}
+MAX_SEED = 2**63 - 1
+MAX_ATTACHMENTS, MAX_METHODS = 8, 16
+MAX_FRAMES, MAX_STEPS = 100_000, 1000
+EXACT = 2**53  # doubles hold integers below this
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A valid request. `families`: the lead first. `digests`: the assets it needs."""
+
+    families: tuple[catalog_service_pb2.Family, ...]
+    engine_model: str
+    attachment_models: tuple[str, ...]
+    model: str
+    digests: frozenset[str]
+
+
+class Validation:
+    """Checks one request; everything that is wrong is told together."""
+
+    def __init__(self, spec: job_pb2.JobSpec, catalog: Catalog, settings: ServerSettings) -> None:
+        self.spec, self.catalog, self.settings = spec, catalog, settings
+
+    def check(self, assets: Mapping[str, AssetRow]) -> Checked:
+        """Raises `ApiError`. `assets`: those of the request's digests that are there."""
+        self.limits()
+        lead = self.lead()
+        families = (lead, *(self.catalog.family(use.family) for use in self.spec.attachments))
+        found = list(self.violations(families))
+        if found:
+            raise invalid(found)
+        missing = sorted(f"assets/{d}" for d in self.digests() if d not in assets)
+        if missing:
+            raise missing_assets(missing)
+        wrong = list(self.wrong_kinds(families, assets))
+        if wrong:
+            raise invalid(wrong, "ASSET_UNREADABLE")
+        model = None if not self.spec.model and not self.has_default else self.catalog.model(self.spec.model)
+        return Checked(
+            families,
+            model.engine_name if model is not None else "",
+            tuple(self.catalog.model(u.model).engine_name if u.model else "" for u in self.spec.attachments),
+            model.model.name if model is not None else "",
+            self.digests(),
+        )
+
+    @property
+    def has_default(self) -> bool:
+        return any(file.model.default_model for file in self.catalog.found.models)
+
+    def lead(self) -> catalog_service_pb2.Family:
+        """The family that was named, or the one that knows the model. Raises `ApiError`."""
+        name = self.spec.family
+        if not name and (self.spec.model or self.has_default):
+            name = self.catalog.model(self.spec.model).model.family
+        if not name:
+            problem = "must be families/{id}, one that ListFamilies names: no family knows the model"
+            raise invalid([Violation("spec.family", problem)])
+        return self.catalog.family(name)
+
+    def digests(self) -> frozenset[str]:
+        """Every well-formed digest in the request."""
+        maps = (self.spec.inputs, *(use.inputs for use in self.spec.attachments))
+        names = [name for inputs in maps for name in inputs.values()]
+        return frozenset(
+            n.removeprefix("assets/") for n in names if DIGEST.fullmatch(n.removeprefix("assets/"))
+        )
+
+    def limits(self) -> None:
+        for field in ("prompt", "negative_prompt"):
+            size = len(getattr(self.spec, field).encode())
+            if size > self.settings.prompt_bytes:
+                raise limit_exceeded(f"spec.{field}", self.settings.prompt_bytes, size)
+        structs = [self.spec.params, *(u.params for u in self.spec.attachments)]
+        structs += [m.params for m in self.spec.sampling.methods]
+        size = sum(struct.ByteSize() for struct in structs)
+        if size > self.settings.parameter_bytes:
+            raise limit_exceeded("spec.params", self.settings.parameter_bytes, size)
+        for struct in structs:
+            if (deep := depth(struct)) > self.settings.parameter_depth:
+                raise limit_exceeded("spec.params", self.settings.parameter_depth, deep)
+        if len(self.spec.attachments) > MAX_ATTACHMENTS:
+            raise limit_exceeded("spec.attachments", MAX_ATTACHMENTS, len(self.spec.attachments))
+
+    def violations(self, families: tuple[catalog_service_pb2.Family, ...]) -> Iterator[Violation]:
+        spec = self.spec
+        yield from shape_violations(spec.shape)
+        if spec.HasField("seed") and spec.seed > MAX_SEED:
+            yield Violation("spec.seed", f"at most {MAX_SEED}")
+        if spec.model and not (spec.model.startswith("models/") and ID.fullmatch(spec.model[7:])):
+            yield Violation("spec.model", "must be models/{id}")
+        yield from self.sampling_violations()
+        yield from delivery_violations(spec.delivery, spec.shape)
+        yield from time_violations(spec)
+        for field, enum in (("priority", job_pb2.Priority), ("on_disconnect", job_pb2.OnDisconnect)):
+            if getattr(spec, field) not in enum.values():
+                yield Violation(f"spec.{field}", "is not a value that this server knows")
+        Role = catalog_service_pb2.Family.Role
+        if Role.ROLE_LEAD not in families[0].roles:
+            yield Violation("spec.family", f"{families[0].name} can only be attached")
+        yield from self.family_violations("spec", families[0], spec.params, spec.inputs)
+        for i, (family, use) in enumerate(zip(families[1:], spec.attachments, strict=True)):
+            if Role.ROLE_ATTACHMENT not in family.roles:
+                yield Violation(f"spec.attachments[{i}].family", f"{family.name} cannot be attached")
+            yield from self.family_violations(f"spec.attachments[{i}]", family, use.params, use.inputs)
+
+    def family_violations(
+        self, at: str, family: catalog_service_pb2.Family, params: Struct, inputs: Mapping[str, str]
+    ) -> Iterator[Violation]:
+        yield from schema_violations(f"{at}.params", plain(params), self.catalog.schema(family))
+        for role, name in inputs.items():
+            if declaration_for(family.inputs, role) is None:
+                roles = ", ".join(d.role for d in family.inputs) or "none"
+                yield Violation(f"{at}.inputs.{role}", f"must be one of the inputs of {family.name}: {roles}")
+            if not name.startswith("assets/") or DIGEST.fullmatch(name[7:]) is None:
+                yield Violation(f"{at}.inputs.{role}", "must be assets/sha256-{64 hex digits}")
+        for declared in family.inputs:
+            if declared.required and not any(matches(declared, role) for role in inputs):
+                yield Violation(f"{at}.inputs.{declared.role}", f"is required: {declared.description}")
+
+    def sampling_violations(self) -> Iterator[Violation]:
+        sampling, found = self.spec.sampling, self.catalog.found
+        if sampling.steps > MAX_STEPS:
+            yield Violation("spec.sampling.steps", f"1 to {MAX_STEPS}, or 0 for the default")
+        if sampling.solver and sampling.solver not in found.solvers:
+            yield Violation("spec.sampling.solver", f"one of: {', '.join(found.solvers)}")
+        if len(sampling.guidance) > 2 or not all(math.isfinite(g) for g in sampling.guidance):
+            yield Violation("spec.sampling.guidance", "one or two finite numbers")
+        if sampling.HasField("shift") and not 0 < sampling.shift <= 100:
+            yield Violation("spec.sampling.shift", "above 0, at most 100")
+        if len(sampling.methods) > MAX_METHODS:
+            yield Violation("spec.sampling.methods", f"at most {MAX_METHODS}")
+        for i, use in enumerate(sampling.methods[:MAX_METHODS]):
+            method = self.catalog.method(use.name)
+            if method is None:
+                names = ", ".join(m.name for m in found.methods) or "none installed"
+                yield Violation(f"spec.sampling.methods[{i}].name", f"one of: {names}")
+            else:
+                schema = json.loads(method.parameter_schema)
+                yield from schema_violations(f"spec.sampling.methods[{i}].params", plain(use.params), schema)
+        if sampling.HasField("windows"):
+            yield from window_violations(sampling.windows)
+
+    def wrong_kinds(
+        self, families: tuple[catalog_service_pb2.Family, ...], assets: Mapping[str, AssetRow]
+    ) -> Iterator[Violation]:
+        uses = [("spec", families[0], self.spec.inputs)]
+        uses += [
+            (f"spec.attachments[{i}]", family, use.inputs)
+            for i, (family, use) in enumerate(zip(families[1:], self.spec.attachments, strict=True))
+        ]
+        for at, family, inputs in uses:
+            for role, name in inputs.items():
+                declared = declaration_for(family.inputs, role)
+                asset = assets[name.removeprefix("assets/")]
+                accepted = KINDS.get(declared.type, (Kind.KIND_DATA,)) if declared is not None else ()
+                if asset.kind not in accepted:
+                    kinds = " or ".join(Kind.Name(k).removeprefix("KIND_").lower() for k in accepted)
+                    yield Violation(f"{at}.inputs.{role}", f"must be {kinds or 'declared'}")
+
+
+def shape_violations(shape: frames_pb2.VideoShape) -> Iterator[Violation]:
+    for field in ("width", "height"):
+        value = getattr(shape, field)
+        if value and not 16 <= value <= 8192:
+            yield Violation(f"spec.shape.{field}", "16 to 8192 pixels, or 0 for the default")
+    if bool(shape.width) != bool(shape.height):
+        yield Violation("spec.shape", "width and height come together")
+    if shape.frame_count > MAX_FRAMES:
+        yield Violation("spec.shape.frame_count", f"1 to {MAX_FRAMES}, or 0 for the default")
+    if shape.HasField("frame_rate"):
+        rate = shape.frame_rate
+        fits = 1 <= rate.numerator <= 100_000_000 and 1 <= rate.denominator <= 100_000
+        if not fits or rate.numerator > 240 * rate.denominator:
+            yield Violation("spec.shape.frame_rate", "a ratio above 0, at most 240, over at most 100000")
+
+
+def delivery_violations(delivery: job_pb2.Delivery, shape: frames_pb2.VideoShape) -> Iterator[Violation]:
+    known = [e for e in frames_pb2.Encoding.values() if e]
+    for i, encoding in enumerate(delivery.encodings):
+        if encoding not in known:
+            yield Violation(f"spec.delivery.encodings[{i}]", "is not an encoding that this server knows")
+        elif encoding in delivery.encodings[:i]:
+            yield Violation(f"spec.delivery.encodings[{i}]", "is there twice")
+        elif encoding >= frames_pb2.ENCODING_H264_FMP4 and (shape.width % 2 or shape.height % 2):
+            yield Violation(f"spec.delivery.encodings[{i}]", "H.264 needs an even width and height")
+
+
+def time_violations(spec: job_pb2.JobSpec) -> Iterator[Violation]:
+    if spec.HasField("max_run_duration"):
+        span = spec.max_run_duration
+        if not 1 <= span.seconds <= 10_000_000 or not 0 <= span.nanos < 1_000_000_000:
+            yield Violation("spec.max_run_duration", "at least 1 s, at most 10000000 s")
+    if spec.HasField("expire_time"):
+        time = spec.expire_time
+        if not 0 < time.seconds < 4_000_000_000 or not 0 <= time.nanos < 1_000_000_000:
+            yield Violation("spec.expire_time", "a time after 1970 and before 2096")
+
+
+def window_violations(windows: job_pb2.OverlapWindows) -> Iterator[Violation]:
+    at, frames = "spec.sampling.windows", windows.frame_count or 81
+    if windows.schedule not in ("", "static_standard", "uniform_standard", "uniform_looped"):
+        yield Violation(f"{at}.schedule", "static_standard, uniform_standard or uniform_looped")
+    if windows.fuse not in ("", "linear", "pyramid"):
+        yield Violation(f"{at}.fuse", "linear or pyramid")
+    if not 5 <= frames <= MAX_FRAMES:
+        yield Violation(f"{at}.frame_count", f"5 to {MAX_FRAMES}, or 0 for 81")
+    if windows.HasField("overlap") and windows.overlap >= frames:
+        yield Violation(f"{at}.overlap", f"below {frames}, the frames of a window")
+
+
+def schema_violations(at: str, value: Any, schema: dict[str, Any]) -> Iterator[Violation]:
+    if not_finite(value):
+        yield Violation(at, "NaN and infinity are no values of JSON")
+        return
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in sorted(validator.iter_errors(value), key=lambda e: str(e.json_path)):
+        path = ".".join([at, *(str(part) for part in error.absolute_path)])
+        if error.validator == "additionalProperties":
+            known = ", ".join(sorted(schema.get("properties", {}))) or "none"
+            unknown = (
+                [k for k in value if k not in schema.get("properties", {})] if isinstance(value, dict) else []
+            )
+            for name in unknown or ["?"]:
+                yield Violation(f"{path}.{name}", f"unknown; accepted: {known}")
+        else:
+            yield Violation(path, error.message[:200])
+
+
+def not_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(not_finite(v) for v in value.values())
+    return isinstance(value, list) and any(not_finite(v) for v in value)
+
+
+def declaration_for(
+    declared: Iterable[catalog_service_pb2.InputDeclaration], role: str
+) -> catalog_service_pb2.InputDeclaration | None:
+    return next((d for d in declared if matches(d, role)), None)
+
+
+def matches(declared: catalog_service_pb2.InputDeclaration, role: str) -> bool:
+    """Whether `role` is the declared one, or one of the many: `role[0]`, `context[0].video`."""
+    if not declared.many:
+        return role == declared.role
+    head, dot, rest = declared.role.partition(".")
+    return re.fullmatch(rf"{re.escape(head)}\[\d{{1,4}}\]{re.escape(dot + rest)}", role) is not None
+
+
+def depth(struct: Struct) -> int:
+    """Levels of nesting, without recursing deeper than protobuf has already allowed."""
+    deepest, waiting = 0, [(1, value) for value in struct.fields.values()]
+    while waiting:
+        level, value = waiting.pop()
+        deepest = max(deepest, level)
+        kind = value.WhichOneof("kind")
+        if kind == "struct_value":
+            waiting += [(level + 1, v) for v in value.struct_value.fields.values()]
+        elif kind == "list_value":
+            waiting += [(level + 1, v) for v in value.list_value.values]
+    return deepest
+
+
+def plain(value: Struct | ListValue | Value) -> Any:
+    """As Python values; whole numbers that a double holds exactly become integers."""
+    if isinstance(value, Struct):
+        return {name: plain(v) for name, v in value.fields.items()}
+    if isinstance(value, ListValue):
+        return [plain(v) for v in value.values]
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() and abs(number) < EXACT else number
+    if kind in ("struct_value", "list_value"):
+        return plain(getattr(value, kind))
+    return getattr(value, kind) if kind in ("string_value", "bool_value") else None

@@ -1,0 +1,79 @@
+"""AssetService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+from google.protobuf import empty_pb2
+from wancore_proto.v1 import asset_service_pb2 as pb
+from wancore_proto.v1 import asset_service_pb2_grpc
+
+from wancore_server import names
+from wancore_server.assets.keeper import AssetKeeper, Piece, asset_message
+from wancore_server.errors import invalid_field, limit_exceeded, not_found
+from wancore_server.security.tokens import current_caller
+
+Context = grpc.aio.ServicerContext
+MAX_CHECKED = 1000
+MAX_PIECE = 3 * 2**20
+
+
+class AssetServicer(asset_service_pb2_grpc.AssetServiceServicer):  # type: ignore[misc]
+    """Callers see the assets that they uploaded."""
+
+    def __init__(self, keeper: AssetKeeper) -> None:
+        self.keeper = keeper
+
+    async def CheckAssets(self, request: pb.CheckAssetsRequest, context: Context) -> pb.CheckAssetsResponse:
+        if len(request.names) > MAX_CHECKED:
+            raise limit_exceeded("names", MAX_CHECKED, len(request.names))
+        digests = [names.asset_digest(name, f"names[{i}]") for i, name in enumerate(request.names)]
+        found = await self.keeper.store.assets(current_caller.get().name, digests)
+        missing = dict.fromkeys(f"assets/{d}" for d in digests if d not in found)
+        return pb.CheckAssetsResponse(missing=missing)
+
+    async def UploadAsset(self, requests: AsyncIterator[pb.UploadAssetRequest], context: Context) -> pb.Asset:
+        first = await anext(aiter(requests), None)
+        if first is None or not first.HasField("header"):
+            raise invalid_field("header", "must be in the first message")
+        digest = names.asset_digest(first.header.name, "header.name")
+        row = await self.keeper.upload(
+            current_caller.get().name, digest, first.header.size_bytes, pieces(first, requests)
+        )
+        return asset_message(row)
+
+    async def GetUpload(self, request: pb.GetUploadRequest, context: Context) -> pb.Upload:
+        digest, owner = names.asset_digest(request.name), current_caller.get().name
+        found = (await self.keeper.store.assets(owner, [digest])).get(digest)
+        if found is not None:
+            return pb.Upload(name=request.name, offset_bytes=found.size, complete=True)
+        return pb.Upload(name=request.name, offset_bytes=self.keeper.reached(owner, digest))
+
+    async def GetAsset(self, request: pb.GetAssetRequest, context: Context) -> pb.Asset:
+        digest = names.asset_digest(request.name)
+        found = (await self.keeper.store.assets(current_caller.get().name, [digest])).get(digest)
+        if found is None:
+            raise not_found("Asset", request.name)
+        return asset_message(found)
+
+    async def DeleteAsset(self, request: pb.DeleteAssetRequest, context: Context) -> empty_pb2.Empty:
+        digest, owner = names.asset_digest(request.name), current_caller.get().name
+        if not await self.keeper.store.assets(owner, [digest]):
+            raise not_found("Asset", request.name)
+        await self.keeper.delete(owner, digest)
+        return empty_pb2.Empty()
+
+
+async def pieces(
+    first: pb.UploadAssetRequest, rest: AsyncIterator[pb.UploadAssetRequest]
+) -> AsyncIterator[Piece]:
+    """Raises `ApiError` for a message that is out of form."""
+    if first.data:
+        yield Piece(first.offset_bytes, first.data)
+    async for request in rest:
+        if request.HasField("header"):
+            raise invalid_field("header", "must be in the first message only")
+        if len(request.data) > MAX_PIECE:
+            raise limit_exceeded("data", MAX_PIECE, len(request.data))
+        yield Piece(request.offset_bytes, request.data)

@@ -1,0 +1,119 @@
+"""Around every call: who calls, may they, how it ended. No exception leaves without a proper status."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.rpc import code_pb2
+from grpc_status import rpc_status
+
+from wancore_server.errors import ApiError, exhausted, unavailable
+from wancore_server.metrics import Metrics
+from wancore_server.security.tokens import Tokens, current_caller, require_scope
+from wancore_server.store import StoreBusy
+
+log = logging.getLogger(__name__)
+#: Method -> scope, where it is not that of the service.
+SCOPES = {
+    "JobService": "read",
+    "JobService/CreateJob": "generate",
+    "JobService/Generate": "generate",
+    "JobService/CancelJob": "generate",
+    "JobService/DeleteJob": "generate",
+    "AssetService": "assets",
+    "CatalogService": "read",
+    "AdminService": "admin",
+}
+PREFIX = "/wancore.v1."
+OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")  # need no token: they tell nothing of callers
+CALLS_PER_VIEWER = 4  # calls at once, of all kinds, as a multiple of `max_viewers`
+
+Handler = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """The one interceptor."""
+
+    def __init__(self, tokens: Tokens, metrics: Metrics, max_calls: int) -> None:
+        self.tokens, self.metrics, self.max_calls = tokens, metrics, max_calls
+        self.calls = 0
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        handler = await continuation(details)
+        method: str = details.method
+        if handler is None or method.startswith(OPEN) or not method.startswith(PREFIX):
+            return handler
+        name = method.removeprefix(PREFIX)
+        scope = SCOPES.get(name) or SCOPES[name.partition("/")[0]]
+        authorization = dict(details.invocation_metadata).get("authorization")
+
+        def guarded(inner: Handler) -> Handler:
+            async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+                return await self.call(inner, request, context, name, scope, authorization)
+
+            return call
+
+        make = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+        }[(handler.request_streaming, handler.response_streaming)]
+        inner = handler.unary_unary or handler.unary_stream or handler.stream_unary
+        return make(guarded(inner), handler.request_deserializer, handler.response_serializer)
+
+    async def call(
+        self, inner: Handler, request: Any, context: grpc.aio.ServicerContext, name: str, scope: str,
+        authorization: str | None,
+    ) -> Any:  # fmt: skip
+        started = time.perf_counter()
+        self.metrics.calls.labels(name).inc()
+        self.calls += 1
+        code = "OK"
+        try:
+            if self.calls > self.max_calls:
+                raise exhausted("TOO_MANY_CALLS", f"{self.max_calls} calls are open", "server", 1)
+            caller = await self.tokens.caller(authorization)
+            require_scope(caller, scope)
+            current_caller.set(caller)
+            return await inner(request, context)
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except Exception as error:
+            api_error = as_api_error(error, name)
+            code = code_pb2.Code.Name(api_error.code)
+            await refuse(context, api_error)
+        finally:
+            self.calls -= 1
+            self.metrics.call_time.labels(name, code).observe(time.perf_counter() - started)
+
+
+async def refuse(context: grpc.aio.ServicerContext, error: ApiError) -> None:
+    """Ends the call with the error's status and details."""
+    status = rpc_status.to_status(error.status())
+    await context.abort(status.code, status.details, status.trailing_metadata)
+
+
+def as_api_error(error: Exception, method: str) -> ApiError:
+    """What the caller is told. Our own mistakes are told by a number that finds the log line."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, StoreBusy):
+        return unavailable("STORE_BUSY", "the store cannot be written at the moment", 2)
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    log_id = uuid.uuid4().hex[:12]
+    log.error("a call failed", exc_info=error, extra={"log_id": log_id, "method": method})
+    return ApiError(
+        code_pb2.INTERNAL, "INTERNAL", f"an error of the server; log {log_id}", {"log_id": log_id}
+    )

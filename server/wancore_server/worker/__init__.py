@@ -1,0 +1,1 @@
+"""The worker process: loads plugins, runs one attempt at a time."""

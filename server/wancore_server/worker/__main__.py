@@ -1,0 +1,125 @@
+"""`python -m wancore_server.worker PARENT SOCKET DEVICE BEAT RESIDENT RANK DISABLED`; only the gateway calls it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sys
+from pathlib import Path
+
+from wancore_server.child import die_with_parent, inherited_socket
+from wancore_server.wire import wire_pb2
+from wancore_server.worker.link import Link
+
+
+class Worker:
+    """Takes one command after another; cancels and room reach the running attempt at once."""
+
+    def __init__(self, link: Link, device: str, resident: int, disabled: tuple[str, ...]) -> None:
+        from wancore.plugins import PluginManager
+        from wancore.runtime.settings import load_settings
+        from wancore_server.worker.attempt import WorkerAttempt
+        from wancore_server.worker.runners import Runners
+
+        self.link = link
+        self.commands: queue.SimpleQueue[wire_pb2.ToWorker] = queue.SimpleQueue()
+        settings = load_settings(device=device)
+        plugins = PluginManager(settings.plugins, (*settings.disabled_plugins, *disabled))
+        self.runners = Runners(settings, plugins, resident)
+        self.make_attempt = WorkerAttempt
+        self.attempt: WorkerAttempt | None = None
+
+    def handle(self, message: wire_pb2.ToWorker) -> None:
+        """On the listening thread."""
+        if message.HasField("cancel"):
+            if self.attempt is not None and self.attempt.lease == message.cancel.lease:
+                self.attempt.cancel()
+        elif message.HasField("room"):
+            if self.attempt is not None and self.attempt.lease == message.room.lease:
+                self.attempt.spool.give(message.room.total_bytes)
+        else:
+            if message.HasField("run"):  # made here, so that a cancel right behind it finds it
+                self.attempt = self.make_attempt(message.run, self.link, self.runners)
+            self.commands.put(message)
+
+    def work(self) -> None:
+        self.link.patient = False
+        self.link.send(ready=wire_pb2.Ready(device=self.runners.device))
+        while True:
+            self.obey(self.commands.get())
+
+    def obey(self, message: wire_pb2.ToWorker) -> None:
+        if message.HasField("run") and self.attempt is not None:
+            attempt = self.attempt
+            attempt.run()
+            if attempt.out_of_memory:
+                self.free_memory()
+            self.attempt = None
+        elif message.HasField("load"):
+            self.load(message.load.model)
+        elif message.HasField("unload"):
+            self.runners.drop(message.unload.model)
+        elif message.HasField("canary"):
+            self.link.send(canary=wire_pb2.CanaryDone(good=canary(self.runners.device, message.canary)))
+            return
+        self.link.send(resident=wire_pb2.Resident(models=self.runners.models))
+
+    def load(self, model: str) -> None:
+        from wancore.errors import WancoreError
+
+        self.link.patient = True
+        try:
+            self.runners.load(model)
+        except WancoreError:
+            logging.exception("model could not be loaded")
+        finally:
+            self.link.patient = False
+
+    def free_memory(self) -> None:
+        import gc
+
+        self.runners.drop_all()
+        gc.collect()
+
+
+def canary(device: str, message: wire_pb2.Canary) -> bool:
+    """A little of the real path: compute on the device, write where frames are written."""
+    try:
+        if "torch" in sys.modules:
+            import torch
+
+            chosen = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+            total = torch.ones(64, 64, device=chosen).sum().item()
+            if total != 64 * 64:
+                return False
+        path = Path(message.scratch_path)
+        path.write_bytes(b"canary")
+        path.unlink()
+    except Exception:
+        logging.exception("canary failed")
+        return False
+    return True
+
+
+def main() -> None:
+    parent, descriptor, device, beat, resident, rank, disabled = sys.argv[1:8]
+    die_with_parent(int(parent))
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    link = Link(inherited_socket(int(descriptor)), float(beat))
+    pid = os.getpid()
+    link.start_beating()
+    worker = Worker(link, device, int(resident), tuple(filter(None, disabled.split(","))))
+    if os.getpid() != pid:  # a plugin forked while it was imported
+        os._exit(0)
+    link.start_listening(worker.handle)
+    if int(rank) == 0:
+        worker.work()
+    else:
+        from wancore_server.worker.rank import follow
+
+        follow(link)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What a failed attempt is called."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import PurePath
+
+from google.protobuf.message import Message
+from google.rpc import code_pb2, status_pb2
+
+from wancore.errors import CheckpointError, Conflict, InvalidInput, PluginError, WancoreError
+from wancore_server.errors import ApiError, invalid_field
+from wancore_server.worker.spoolfile import SinkStalled
+
+
+def status_of(error: BaseException, plugin: str, version: str, request: str) -> status_pb2.Status:
+    """The job's error. File paths stay here: texts with one are rewritten."""
+    return api_error(error, plugin, version, request).status()
+
+
+def api_error(error: BaseException, plugin: str, version: str, request: str) -> ApiError:
+    if isinstance(error, InvalidInput):
+        return invalid_field(error.field, f"accepted: {without_paths(error.accepted)}")
+    if isinstance(error, CheckpointError):
+        name = error.path.name
+        text = f"{name}: {without_paths(error.problem)}"
+        return ApiError(code_pb2.FAILED_PRECONDITION, "CHECKPOINT_UNUSABLE", text, {"file": name})
+    if isinstance(error, Conflict):
+        return invalid_field("attachments", without_paths(str(error)))
+    if isinstance(error, SinkStalled):
+        return ApiError(
+            code_pb2.RESOURCE_EXHAUSTED, "SINK_STALLED", "there was no room for the frames in time"
+        )
+    if is_out_of_memory(error):
+        return out_of_memory(error, request)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return ApiError(code_pb2.RESOURCE_EXHAUSTED, "DISK_FULL", "the disk is full")
+    if isinstance(error, WancoreError) and not isinstance(error, PluginError):
+        return ApiError(code_pb2.FAILED_PRECONDITION, "CANNOT_RUN", without_paths(str(error)))
+    metadata = {"plugin": plugin, "version": version, "exception": type(error).__name__}
+    text = f"the plugin {plugin or '(core)'} raised {type(error).__name__}"
+    return ApiError(code_pb2.INTERNAL, "PLUGIN_ERROR", text, metadata)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "AcceleratorError")
+
+
+def out_of_memory(error: BaseException, request: str) -> ApiError:
+    """`needed_bytes` and `free_bytes` where the device tells."""
+    metadata = {"would_fit": "fewer frames, a smaller size, or overlapping windows"}
+    try:
+        import torch
+
+        if torch.cuda.is_available():
+            metadata["free_bytes"] = str(torch.cuda.mem_get_info()[0])
+    except Exception:  # a device that is broken cannot tell
+        metadata["free_bytes"] = "unknown"
+    details: tuple[Message, ...] = ()
+    text = f"memory ran out; {metadata['would_fit']} may do"
+    return ApiError(code_pb2.RESOURCE_EXHAUSTED, "GPU_OUT_OF_MEMORY", text, metadata, details)
+
+
+def without_paths(text: str) -> str:
+    """Absolute paths become their last part."""
+    return " ".join(shortened(word) for word in text.split(" "))
+
+
+def shortened(word: str) -> str:
+    bare = word.strip("'\"(),;:")
+    if not bare.startswith("/") or bare == "/":
+        return word
+    return word.replace(bare, PurePath(bare).name)

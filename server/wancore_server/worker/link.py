@@ -1,0 +1,48 @@
+"""The worker's side of its socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+
+from wancore_server.wire import wire_pb2
+from wancore_server.wire.framing import framed, receive
+
+
+class Link:
+    """Sends from any thread; beats from a thread of its own; ends the process when the gateway is gone."""
+
+    def __init__(self, connection: socket.socket, beat_s: float) -> None:
+        self.connection, self.beat_s = connection, beat_s
+        self.lock = threading.Lock()
+        self.patient = True
+
+    def send(self, **content: object) -> None:
+        data = framed(wire_pb2.FromWorker(**content))  # type: ignore[arg-type]
+        try:
+            with self.lock:
+                self.connection.sendall(data)
+        except OSError:
+            os._exit(1)
+
+    def start_beating(self) -> None:
+        threading.Thread(target=self.beat, name="beat", daemon=True).start()
+
+    def start_listening(self, handle: Callable[[wire_pb2.ToWorker], None]) -> None:
+        threading.Thread(target=self.listen, args=(handle,), name="listen", daemon=True).start()
+
+    def beat(self) -> None:
+        process = psutil.Process()
+        while True:
+            self.send(beat=wire_pb2.Beat(patient=self.patient, memory_bytes=process.memory_info().rss))
+            time.sleep(self.beat_s)
+
+    def listen(self, handle: Callable[[wire_pb2.ToWorker], None]) -> None:
+        while (message := receive(self.connection, wire_pb2.ToWorker)) is not None:
+            handle(message)
+        os._exit(1)

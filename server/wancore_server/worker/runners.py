@@ -1,0 +1,73 @@
+"""Who turns a request into events: the engine, or a runner that a plugin brings for its family."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from wancore.events import Event
+from wancore.plugins import PluginManager
+from wancore.request import Request
+from wancore.runtime.settings import Settings
+from wancore_server import hookspecs
+from wancore_server.hookspecs import Runner
+
+if TYPE_CHECKING:
+    from wancore.engine.engine import Engine
+
+
+class Runners:
+    """Keeps up to `resident` models loaded, the last used; the least recently used goes first."""
+
+    def __init__(self, settings: Settings, plugins: PluginManager, resident: int) -> None:
+        self.settings, self.plugins, self.resident = settings, plugins, resident
+        plugins.pluggy.add_hookspecs(hookspecs)
+        self.own: dict[str, Runner] = {r.family: r for _, r in plugins.collect("wancore_runners")}
+        self.engines: OrderedDict[str, Engine] = OrderedDict()
+
+    def run(self, request: Request) -> Iterator[Event]:
+        runner = self.own.get(request.family or "")
+        if runner is not None:
+            return runner.run(request)
+        return self.engine(request.model or self.settings.model or "").generate(request)
+
+    def engine(self, model: str) -> Engine:
+        """The engine that holds a model's weights, after making room for it."""
+        from wancore.engine.engine import Engine
+
+        if model not in self.engines:
+            while len(self.engines) >= self.resident:
+                self.drop(next(iter(self.engines)))
+            self.engines[model] = Engine(self.settings, self.plugins)
+        self.engines.move_to_end(model)
+        return self.engines[model]
+
+    def load(self, model: str) -> None:
+        """Reads a model's weights. Raises `WancoreError`."""
+        from wancore.engine.plan import experts_of
+
+        engine = self.engine(model)
+        request = Request(model=model)
+        parts = engine.parts(request)
+        models = engine.models_for(parts)
+        for path in experts_of(parts).values():
+            models.transformer(path)
+
+    def drop(self, model: str) -> None:
+        engine = self.engines.pop(model, None)
+        if engine is not None:
+            engine.unload()
+
+    def drop_all(self) -> None:
+        for model in list(self.engines):
+            self.drop(model)
+
+    @property
+    def models(self) -> list[str]:
+        """The last used first."""
+        return list(reversed(self.engines))
+
+    @property
+    def device(self) -> str:
+        return self.settings.device

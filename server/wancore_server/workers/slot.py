@@ -1,0 +1,360 @@
+"""One worker: its processes, watched, and started again when they are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wancore_proto.v1 import admin_service_pb2
+
+from wancore_server.errors import reason_of
+from wancore_server.jobs.attempt import Attempt, Loss
+from wancore_server.metrics import Metrics
+from wancore_server.notify import Background
+from wancore_server.settings import ServerSettings
+from wancore_server.wire import wire_pb2
+from wancore_server.workers.process import Child
+
+State = admin_service_pb2.Worker.State
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Crashes:
+    """Times of recent crashes, by family; '' for those outside a job."""
+
+    limit: int
+    window_s: float
+    times: dict[str, deque[float]] = field(default_factory=dict)
+
+    def add(self, family: str) -> None:
+        self.times.setdefault(family, deque(maxlen=self.limit)).append(time.monotonic())
+
+    def too_many(self, family: str) -> bool:
+        """Five in ten minutes, by default: then an operator is needed."""
+        recent = self.times.get(family, ())
+        return len(recent) >= self.limit and recent[-1] - recent[0] <= self.window_s
+
+    @property
+    def quarantined(self) -> set[str]:
+        return {family for family in self.times if family and self.too_many(family)}
+
+    def clear(self) -> None:
+        self.times.clear()
+
+
+class Slot:
+    """A worker. `wake` tells the dispatcher that it may be free; `disabled` plugins are not imported."""
+
+    def __init__(
+        self, number: int, device: str, settings: ServerSettings, metrics: Metrics,
+        wake: Callable[[], None], disabled: Callable[[], tuple[str, ...]], scratch: Path,
+    ) -> None:  # fmt: skip
+        self.id, self.device, self.settings, self.metrics = f"{number}", device, settings, metrics
+        self.wake, self.disabled, self.scratch = wake, disabled, scratch
+        self.log = logging.LoggerAdapter(log, {"worker": self.id})
+        self.state: State = State.STATE_STARTING
+        self.children: list[Child] = []
+        self.attempt: Attempt | None = None
+        self.crashes = Crashes(settings.quarantine_crashes, settings.quarantine_window_s)
+        self.models: list[str] = []
+        self.last_model, self.streak = "", 0
+        self.restarts = 0
+        self.failures_in_row = 0
+        self.last_sign = self.last_good = 0.0
+        self.patient = True
+        self.memory_bytes = 0
+        self.kill_reason = ""
+        self.recycle = False
+        self.stopping = False
+        self.revive = asyncio.Event()
+        self.stops: set[asyncio.Task[Any]] = set()
+        self.background = Background()
+        self.canary_sent = 0.0
+        self.canary_open = False
+
+    @property
+    def free(self) -> bool:
+        return self.state == State.STATE_IDLE and self.attempt is None and not self.recycle
+
+    def takes(self, family: str) -> bool:
+        return self.state != State.STATE_QUARANTINED and family not in self.crashes.quarantined
+
+    @property
+    def healthy(self) -> bool:
+        """A canary came through lately, or a job moves, or it is loading."""
+        if self.state not in (State.STATE_IDLE, State.STATE_BUSY) or self.silent:
+            return False
+        if self.attempt is not None:
+            return not self.attempt.overdue
+        return time.monotonic() - self.last_good < self.settings.health_s
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has not beaten for longer than it may."""
+        limit = self.settings.worker_patience_s if self.patient else self.settings.worker_silence_s
+        return time.monotonic() - self.last_sign > limit
+
+    async def run(self) -> None:
+        """Until `stop`: start, serve, bury, wait a little longer each time."""
+        while not self.stopping:
+            started = time.monotonic()
+            loss = await self.life()
+            if self.stopping:
+                break
+            self.restarts += 1
+            self.metrics.worker_restarts.labels(loss.reason.lower()).inc()
+            if time.monotonic() - started > self.settings.restart_most_s or not loss.crash:
+                self.failures_in_row = 0
+            if loss.crash and self.crashes.too_many(""):
+                await self.quarantine()
+                continue
+            delay = min(self.settings.restart_first_s * 2**self.failures_in_row, self.settings.restart_most_s)
+            self.failures_in_row += 1
+            if loss.crash:
+                await self.pause(delay)
+
+    async def pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.revive.wait(), seconds)
+        self.revive.clear()
+
+    async def quarantine(self) -> None:
+        self.log.error("crashed too often; it stays down until RestartWorker")
+        self.state = State.STATE_QUARANTINED
+        self.wake()
+        await self.revive.wait()
+        self.revive.clear()
+
+    async def life(self) -> Loss:
+        """From start to end of one set of processes."""
+        self.state, self.kill_reason, self.recycle, self.canary_open = State.STATE_STARTING, "", False, False
+        self.patient, self.last_sign = True, time.monotonic()
+        self.models = []
+        try:
+            self.children = [await self.start_rank(rank) for rank in range(self.settings.gang)]
+            tasks = [asyncio.create_task(self.serve(i, child)) for i, child in enumerate(self.children)]
+            tasks.append(asyncio.create_task(self.watch()))
+            done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+            for task in done:
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    self.log.error("following the worker failed", exc_info=error)
+            return await self.bury()
+        finally:
+            for child in self.children:
+                child.signal(signal.SIGKILL)
+            self.metrics.worker_up.labels(self.id).set(0)
+
+    async def start_rank(self, rank: int) -> Child:
+        s = self.settings
+        ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(s.gang)} if s.gang > 1 else {}
+        return await Child.start(
+            "wancore_server.worker", self.device, str(s.worker_beat_s), str(s.resident_models), str(rank),
+            ",".join(self.disabled()), log=self.log, environment=ranks,
+        )  # fmt: skip
+
+    async def serve(self, rank: int, child: Child) -> None:
+        """Takes what a process says, many messages at a time, until it ends."""
+        waiting: asyncio.Queue[wire_pb2.FromWorker | None] = asyncio.Queue(maxsize=1024)
+
+        async def read() -> None:
+            while (message := await child.receive(wire_pb2.FromWorker)) is not None:
+                if message.HasField("beat"):
+                    self.beat(rank, message.beat)
+                else:
+                    await waiting.put(message)
+            await waiting.put(None)
+
+        reading = asyncio.create_task(read())
+        try:
+            while True:
+                batch = [await waiting.get()]
+                while not waiting.empty():
+                    batch.append(waiting.get_nowait())
+                if rank == 0:
+                    await self.take([m for m in batch if m is not None])
+                if batch[-1] is None:
+                    return
+        finally:
+            reading.cancel()
+
+    def beat(self, rank: int, beat: wire_pb2.Beat) -> None:
+        if rank == 0:
+            self.last_sign, self.patient, self.memory_bytes = (
+                time.monotonic(),
+                beat.patient,
+                beat.memory_bytes,
+            )
+            self.metrics.worker_memory.labels(self.id).set(beat.memory_bytes)
+
+    async def take(self, messages: list[wire_pb2.FromWorker]) -> None:
+        about: list[wire_pb2.FromWorker] = []
+        for message in messages:
+            kind = message.WhichOneof("message")
+            if kind == "ready":
+                self.ready(message.ready)
+            elif kind == "resident":
+                self.models = list(message.resident.models)
+            elif kind == "canary":
+                self.canary_done(message.canary.good)
+            elif kind is not None and self.attempt is not None:
+                if getattr(message, kind).lease == self.attempt.lease:
+                    about.append(message)
+        if about and self.attempt is not None:
+            await self.about_attempt(self.attempt, about)
+
+    async def about_attempt(self, attempt: Attempt, messages: list[wire_pb2.FromWorker]) -> None:
+        ended = await attempt.handle(messages)
+        if ended is None:
+            return
+        self.release()
+        if reason_of(ended.error) == "GPU_OUT_OF_MEMORY":
+            self.send_canary()
+        self.recycle = self.recycle or ended.spent
+        if self.recycle:
+            self.kill("recycled")
+        # The frames of this job may still be encoded while the next one runs.
+        self.background.start(attempt.finish(ended), f"finish {attempt.live.id}")
+        self.wake()
+
+    def release(self) -> None:
+        for task in self.stops:
+            task.cancel()
+        self.stops.clear()
+        self.attempt = None
+        if self.state == State.STATE_BUSY:
+            self.state = State.STATE_IDLE
+        self.last_good = time.monotonic()
+
+    def ready(self, message: wire_pb2.Ready) -> None:
+        self.state = State.STATE_IDLE
+        self.last_good = time.monotonic()
+        self.metrics.worker_up.labels(self.id).set(1)
+        self.log.info("worker ready on %s", message.device)
+        self.send_canary()
+        self.wake()
+
+    def send_canary(self) -> None:
+        if self.children and not self.canary_open:
+            self.canary_sent, self.canary_open = time.monotonic(), True
+            path = str(self.scratch / f"canary-{self.id}")
+            self.children[0].send(wire_pb2.ToWorker(canary=wire_pb2.Canary(scratch_path=path)))
+
+    def canary_done(self, good: bool) -> None:
+        self.canary_open = False
+        if good:
+            self.last_good = time.monotonic()
+        else:
+            self.kill("canary")
+
+    async def watch(self) -> None:
+        """Ends the processes when they are silent or stuck."""
+        pause = min(1.0, self.settings.worker_silence_s / 10)
+        while True:
+            await asyncio.sleep(pause)
+            now = time.monotonic()
+            if self.silent:
+                self.kill("silent")
+                return
+            if self.attempt is not None and self.attempt.overdue and not self.stops:
+                self.log.error("no progress; stopping the attempt", extra={"reason": "STALLED"})
+                self.stop_attempt("stalled")
+            idle = self.attempt is None and self.state == State.STATE_IDLE
+            if idle and self.canary_open and now - self.canary_sent > self.settings.worker_patience_s:
+                self.kill("canary")
+                return
+            if idle and now - self.canary_sent > self.settings.canary_s:
+                self.send_canary()
+
+    def start(self, attempt: Attempt, command: wire_pb2.RunJob) -> None:
+        """Gives it an attempt; `free` must hold."""
+        self.state, self.attempt = State.STATE_BUSY, attempt
+        attempt.send = self.children[0].send
+        attempt.stop_worker = lambda: self.stop_attempt("cancelled")
+        self.children[0].send(wire_pb2.ToWorker(run=command))
+
+    def stop_attempt(self, reason: str) -> None:
+        """Asks, then terminates, then kills."""
+        if self.attempt is None:
+            return
+        self.attempt.stopped_for = reason
+        self.children[0].send(wire_pb2.ToWorker(cancel=wire_pb2.CancelAttempt(lease=self.attempt.lease)))
+        if not self.stops:
+            self.stops.add(asyncio.create_task(self.escalate(reason)))
+
+    async def escalate(self, reason: str) -> None:
+        await asyncio.sleep(self.settings.cancel_grace_s)
+        self.kill_reason = self.kill_reason or reason
+        self.log.warning("did not stop when asked; terminating", extra={"reason": reason})
+        for child in self.children:
+            child.signal(signal.SIGTERM)
+        await asyncio.sleep(self.settings.terminate_grace_s)
+        self.kill(reason)
+
+    def kill(self, reason: str) -> None:
+        self.kill_reason = self.kill_reason or reason
+        for child in self.children:
+            child.signal(signal.SIGKILL)
+
+    async def bury(self) -> Loss:
+        """After one of the processes has ended: the others too, and the job goes back or fails."""
+        for child in self.children:
+            child.signal(signal.SIGKILL)
+        statuses = [await child.wait() for child in self.children]
+        loss = self.loss(statuses)
+        attempt = self.attempt
+        family = attempt.live.family if attempt is not None else ""
+        self.release()
+        self.state = State.STATE_STARTING
+        if loss.crash:
+            self.crashes.add(family)
+        level = logging.ERROR if loss.crash else logging.INFO
+        self.log.log(level, "worker ended: %s, %s", loss.reason, statuses, extra={"reason": loss.reason})
+        if attempt is not None:
+            await attempt.lost(loss)
+        self.wake()
+        return loss
+
+    def loss(self, statuses: list[int]) -> Loss:
+        if self.kill_reason:
+            deliberate = ("cancelled", "recycled", "operator", "drained")
+            return Loss(self.kill_reason.upper(), crash=self.kill_reason not in deliberate)
+        return Loss("EXITED" if all(s in (0, -9) for s in statuses) else "CRASHED", crash=True)
+
+    def restart(self) -> None:
+        """By the operator: also out of quarantine."""
+        self.crashes.clear()
+        self.failures_in_row = 0
+        self.revive.set()
+        if self.state != State.STATE_QUARANTINED:
+            self.kill("operator")
+
+    async def stop(self) -> None:
+        self.stopping = True
+        self.revive.set()
+        self.kill("drained")
+
+    def described(self, names: Callable[[str], str]) -> admin_service_pb2.Worker:
+        """`names` turns the engine's name of a model into its resource name."""
+        return admin_service_pb2.Worker(
+            name=f"workers/{self.id}",
+            state=self.state,
+            device=self.device,
+            job=f"jobs/{self.attempt.live.id}" if self.attempt is not None else "",
+            rank_count=self.settings.gang,
+            restart_count=self.restarts,
+            models=[names(model) for model in self.models],
+            quarantined_families=[f"families/{f}" for f in sorted(self.crashes.quarantined)],
+            memory_bytes=self.memory_bytes,
+        )
