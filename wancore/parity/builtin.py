@@ -10,6 +10,7 @@ COMPONENTS = (
     "wancore.checkpoints.parity",
     "wancore.vae.parity",
     "wancore.encoders.parity",
+    "wancore.lora.parity",
     "wancore.sampling.parity",
     "wancore.sampling.parity_windows",
 )

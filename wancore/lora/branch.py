@@ -1,0 +1,208 @@
+"""Adapters as a low-rank branch beside a linear: out + ((x down^T) * scales) up^T.
+
+All adapters of a linear are stacked into one pair. Linears that read the same input share the first
+product. Down and up are buffers of the linears' own modules, so that they move with their block.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wancore.lora.deltas import LowRank
+from wancore.lora.slots import Slot
+from wancore.lora.statistics import Statistics
+from wancore.lora.terms import Change
+
+#: Linears of an attention that read the same rows, by the ends of their names.
+SAME_INPUT = (
+    ("self_attn.q", "self_attn.k", "self_attn.v"),
+    ("cross_attn.k", "cross_attn.v"),
+    ("cross_attn.k_img", "cross_attn.v_img"),
+)
+RANK_MULTIPLE = 16  # rows of down that tensor cores take at full speed
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The pairs of one linear: down [R, in], up [out, R], and of each of the R columns its adapter and
+    its factor alpha / r. R may end in columns of zeros."""
+
+    down: Tensor
+    up: Tensor
+    adapters: Tensor
+    factors: Tensor
+
+    @classmethod
+    def of(cls, change: Change, dtype: torch.dtype, multiple: int = 1) -> Stack:
+        """In the order of the terms; on the device of the weight."""
+        device = change.slot.device
+        pairs = [(term.adapter, term.delta) for term in change.terms if isinstance(term.delta, LowRank)]
+        rank = sum(delta.rank for _, delta in pairs)
+        spare = -rank % multiple
+        down = torch.cat([delta.down.to(device, dtype).flatten(1) for _, delta in pairs])
+        up = torch.cat([delta.up.to(device, dtype).flatten(1) for _, delta in pairs], dim=1)
+        adapters = [adapter for adapter, delta in pairs for _ in range(delta.rank)]
+        factors = [delta.scale for _, delta in pairs for _ in range(delta.rank)]
+        return cls(
+            F.pad(down, (0, 0, 0, spare)),
+            F.pad(up, (0, spare)),
+            torch.tensor(adapters + [0] * spare),
+            torch.tensor(factors + [0.0] * spare),
+        )
+
+
+class Down(nn.Module):
+    """The first product of one linear, or of several that read the same input: down [R, in]."""
+
+    down: Tensor
+
+    def __init__(self, down: Tensor, members: int) -> None:
+        super().__init__()
+        self.members = members
+        self.register_buffer("down", down, persistent=False)
+        self._asked: set[int] = set()
+        self._seen: tuple[weakref.ref[Tensor], int] | None = None
+        self._product: Tensor | None = None
+
+    def forward(self, x: Tensor, member: int) -> Tensor:
+        """x [..., in] -> [..., R]. The same tensor `x` is multiplied once for all members."""
+        if self.members == 1 or torch.compiler.is_compiling():
+            return F.linear(x, self.down.to(x.dtype))
+        product = self._product
+        if product is None or member in self._asked or not self._is_seen(x):
+            product = self._product = F.linear(x, self.down.to(x.dtype))
+            self._seen, self._asked = (weakref.ref(x), version(x)), set()
+        self._asked.add(member)
+        if len(self._asked) == self.members:
+            self._seen = self._product = None
+        return product
+
+    def _is_seen(self, x: Tensor) -> bool:
+        return self._seen is not None and self._seen[0]() is x and self._seen[1] == version(x)
+
+
+def version(x: Tensor) -> int:
+    """Counts changes in place, where torch keeps count."""
+    return 0 if x.is_inference() else x._version
+
+
+class Branch(nn.Module):
+    """The second product of one linear: up [out, R]; `scales` [R] float32 is strength * alpha / r, a
+    tensor, so that a change of strengths compiles and captures nothing anew."""
+
+    up: Tensor
+    scales: Tensor
+
+    def __init__(self, stack: Stack, down: Down, start: int, statistics: Statistics) -> None:
+        super().__init__()
+        self.register_buffer("up", stack.up, persistent=False)
+        self.register_buffer(
+            "scales", torch.zeros(len(stack.factors), device=stack.up.device), persistent=False
+        )
+        self.adapters, self.factors = stack.adapters, stack.factors
+        self.start, self.end = start, start + len(stack.factors)
+        self._down = [down]  # in a list: the module belongs to the first of the linears that share it
+        self._statistics = statistics
+        self.ran = False
+
+    @property
+    def down(self) -> Tensor:
+        return self._down[0].down[self.start : self.end]
+
+    def set(self, by_adapter: Tensor) -> None:
+        """Strengths by adapter [n], on the CPU."""
+        self.scales.copy_(by_adapter[self.adapters] * self.factors)
+
+    def forward(self, x: Tensor, out: Tensor) -> Tensor:
+        """`out` [..., out], the linear's own result for x [..., in], with the branch added."""
+        h = self._down[0](x, self.start)[..., self.start : self.end]
+        h = (h * self.scales).to(out.dtype)
+        h, flat = h.reshape(-1, h.shape[-1]), out.reshape(-1, out.shape[-1])
+        up = self.up.to(out.dtype)
+        if torch.is_grad_enabled():
+            return torch.addmm(flat, h, up.mT).reshape(out.shape)
+        return flat.addmm_(h, up.mT).reshape(out.shape)
+
+    def hook(self, module: nn.Module, inputs: tuple[Any, ...], out: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():
+            return self(inputs[0], out)
+        self.ran = True
+        with self._statistics.timed("on-the-fly", out.device):
+            return self(inputs[0], out)
+
+    def difference(self) -> Tensor:
+        """What it adds to the weight, float32 [out, in]."""
+        return (self.up.float() * self.scales) @ self.down.float()
+
+
+class Branches:
+    """The branches of many linears."""
+
+    def __init__(self, changes: Sequence[Change], dtype: torch.dtype, statistics: Statistics) -> None:
+        self.branches: dict[str, Branch] = {}
+        self._handles: list[Any] = []
+        self._modules: list[tuple[nn.Module, str]] = []
+        try:
+            self._build(changes, dtype, statistics)
+        except BaseException:
+            self.remove()
+            raise
+
+    def _build(self, changes: Sequence[Change], dtype: torch.dtype, statistics: Statistics) -> None:
+        for group in same_input(changes):
+            multiple = RANK_MULTIPLE if dtype.itemsize == 2 else 1
+            stacks = [Stack.of(change, dtype, multiple) for change in group]
+            statistics.built(len(stacks))
+            down = Down(torch.cat([stack.down for stack in stacks]), len(stacks))
+            self._add(group[0].slot, "lora_down", down)
+            start = 0
+            for change, stack in zip(group, stacks, strict=True):
+                branch = Branch(stack, down, start, statistics)
+                start = branch.end
+                self._add(change.slot, "lora", branch)
+                self._handles.append(change.slot.module.register_forward_hook(branch.hook))
+                self.branches[change.slot.name] = branch
+
+    def _add(self, slot: Slot, name: str, module: nn.Module) -> None:
+        slot.module.add_module(name, module)
+        self._modules.append((slot.module, name))
+
+    def set(self, by_adapter: Sequence[float]) -> None:
+        strengths = torch.tensor(list(by_adapter), dtype=torch.float32)
+        for branch in self.branches.values():
+            branch.set(strengths)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(b.up.nbytes + b.down.nbytes for b in self.branches.values())
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        for module, name in self._modules:
+            delattr(module, name)
+        self._handles, self._modules, self.branches = [], [], {}
+
+
+def same_input(changes: Sequence[Change]) -> list[list[Change]]:
+    """Groups of changes whose linears read the same input."""
+    groups: dict[str, list[Change]] = {}
+    for change in changes:
+        groups.setdefault(input_of(change.slot.name.removesuffix(".weight")), []).append(change)
+    return list(groups.values())
+
+
+def input_of(module: str) -> str:
+    """A name for what a linear reads."""
+    for group in SAME_INPUT:
+        for end in group:
+            if module.endswith("." + end):
+                return module[: -len(end)] + group[0]
+    return module

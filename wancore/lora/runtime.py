@@ -1,0 +1,188 @@
+"""Applying adapters to a model: read, matched to its parameters, each change put where it costs least."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from wancore.checkpoints.canonical import NOTHING
+from wancore.checkpoints.keymap import KeyMap
+from wancore.checkpoints.view import FileView
+from wancore.errors import CheckpointError, InvalidInput
+from wancore.lora.applied import AppliedLoras, Lora, claim
+from wancore.lora.branch import Branches
+from wancore.lora.choose import Choice, Facts, Mode, Placed, choose
+from wancore.lora.in_floats import InFloats
+from wancore.lora.merge import Merged, Source, no_source
+from wancore.lora.names import NameTable
+from wancore.lora.read import LoraFile, Patch, read_lora
+from wancore.lora.slots import compute_dtype, find_slots
+from wancore.lora.spec import LoraSpec
+from wancore.lora.statistics import Statistics
+from wancore.lora.streaming import Ahead, Streamed
+from wancore.lora.terms import Change, changes_of
+
+Expert = Literal["", "high", "low"]
+
+
+@dataclass(frozen=True)
+class LoraOptions:
+    """How adapters are applied.
+
+    `mode`, `streaming`: see `choose`. `timing`: measure every use. `allow_unmatched`: leave out keys that
+    the model has no place for, and say so. `widen`: let a control LoRA widen the patch embedding; its caller
+    then feeds the further channels. `swapped`: prefixes of blocks that are not always on the device.
+    `master`: the float checkpoint (canonical names) that a quantised model was made from. `source`: the
+    checkpoint that the model was loaded from, which spares a copy of weights that are merged on a GPU.
+    `spellings`: diffusers' names of attached modules.
+    """
+
+    mode: Mode = "auto"
+    streaming: bool = True
+    timing: bool = False
+    allow_unmatched: bool = False
+    widen: bool = False
+    swapped: tuple[str, ...] = ()
+    master: FileView | None = None
+    source: FileView | None = None
+    spellings: KeyMap = NOTHING
+
+
+DEFAULTS = LoraOptions()
+
+
+def apply_loras(
+    model: nn.Module,
+    loras: Sequence[Lora],
+    options: LoraOptions = DEFAULTS,
+    *,
+    attached: Sequence[nn.Module] = (),
+    expert: Expert = "",
+) -> AppliedLoras:
+    """Applies adapters to a loaded transformer and the modules attached to it, at the strengths of step 0.
+
+    `expert`: which one of two `model` is; adapters for the other are left aside. `attached` modules serve
+    both experts: with "low", their changes are left to the application to "high". Adapters of strength 0
+    throughout are left aside, too. Raises `CheckpointError` for a file that does not fit, `InvalidInput` for
+    an adapter that cannot be used here, and nothing is changed then.
+    """
+    modules = [model] if expert == "low" else [model, *attached]
+    slots = find_slots([model, *attached])
+    table = NameTable({name: slot.shape for name, slot in slots.items()}, options.spellings)
+    used = [lora for lora in loras if concerns(lora.spec, expert) and any(lora.spec.strength)]
+    files = [read(lora, table, options) for lora in used]
+    shared = set(find_slots(attached)) if expert else set()
+    changes = changes_of(slots, selected(used, files, expert, shared))
+    refuse_widening(changes, used, options)
+    choices = {name: choice_for(change, used, options) for name, change in changes.items()}
+    statistics = Statistics(options.timing)
+    applied = AppliedLoras(modules, used, files, changes, choices, slots, statistics)
+    claim(modules)
+    try:
+        place(applied, compute_dtype(model), options)
+        applied.set_step(0)
+    except BaseException:
+        applied.restore()
+        raise
+    return applied
+
+
+def concerns(spec: LoraSpec, expert: Expert) -> bool:
+    if spec.expert is not None and spec.expert not in ("high", "low"):
+        raise InvalidInput("loras.expert", spec.expert, "high or low")
+    if spec.expert is not None and not expert:
+        raise InvalidInput("loras.expert", spec.expert, "nothing: this model has no experts")
+    return spec.expert in (None, expert)
+
+
+def read(lora: Lora, table: NameTable, options: LoraOptions) -> LoraFile:
+    comfyui = lora.spec.dora == "comfyui"
+    return read_lora(lora.path, table, allow_unmatched=options.allow_unmatched, original_norm=comfyui)
+
+
+def selected(
+    loras: Sequence[Lora], files: Sequence[LoraFile], expert: Expert, shared: Collection[str]
+) -> list[tuple[int, str, Patch]]:
+    """(adapter, its identity, patch) of all that the filters let through.
+
+    `shared`: parameters that both experts use. Raises `InvalidInput` where an adapter's filters leave
+    nothing of it, or where it would change a shared parameter for one expert only.
+    """
+    found = []
+    for index, (lora, file) in enumerate(zip(loras, files, strict=True)):
+        wanted = [None, expert == "low"] if expert else [None, False]
+        own = [p for p in file.patches if p.second_expert in wanted and lora.spec.covers(p.parameter)]
+        if not own:
+            raise InvalidInput("loras", lora.spec.name, "filters that leave something of it for this expert")
+        both = [p.parameter for p in own if p.parameter in shared]
+        if both and lora.spec.expert is not None:
+            raise InvalidInput("loras.expert", lora.spec.expert, f"nothing: both experts use {both[0]}")
+        if expert == "low":
+            own = [p for p in own if p.parameter not in shared]
+        identity = f"{lora.path} {lora.spec!r}"
+        found += [(index, identity, patch) for patch in own]
+    return found
+
+
+def refuse_widening(changes: Mapping[str, Change], loras: Sequence[Lora], options: LoraOptions) -> None:
+    for name, change in changes.items():
+        if change.widens and not options.widen:
+            channels = f"{change.slot.shape[1]} to {change.shape[1]}"
+            widest = max(change.terms, key=lambda term: term.shape[1])
+            problem = f"is a control LoRA, which widens it from {channels} channels for a control video"
+            raise CheckpointError(loras[widest.adapter].path, f"{problem}; nothing here feeds one", name)
+
+
+def choice_for(change: Change, loras: Sequence[Lora], options: LoraOptions) -> Choice:
+    slot = change.slot
+    facts = Facts(
+        block_linear=slot.block_linear,
+        low_rank=change.low_rank,
+        scheduled=not all(loras[adapter].spec.constant for adapter in change.adapters),
+        quantised=slot.quantised,
+        master=options.master is not None and slot.name in options.master,
+        swapped=slot.name.startswith(options.swapped) if options.swapped else False,
+    )
+    return choose(facts, options.mode, options.streaming)
+
+
+def place(applied: AppliedLoras, dtype: torch.dtype, options: LoraOptions) -> None:
+    """Makes room for every change in the way that was chosen; strengths are set afterwards."""
+    by_way: dict[Placed, list[Change]] = {}
+    for name, choice in applied.choices.items():
+        by_way.setdefault(choice.placed, []).append(applied.changes[name])
+    source = reader(options.source)
+    for change in by_way.get("merged", []):
+        applied.merged[change.slot.name] = Merged(change, None, source)
+    for change in by_way.get("requantised", []):
+        name = change.slot.name
+        has_master = options.master is not None and name in options.master
+        master = options.master.tensor(name) if options.master is not None and has_master else None
+        applied.merged[name] = Merged(change, master, source)
+    for change in by_way.get("held in floats", []):
+        applied.in_floats[change.slot.name] = InFloats(change, dtype)
+    streamed = by_way.get("streaming", [])
+    ahead = copies_ahead(streamed, dtype)
+    for change in streamed:
+        applied.streamed[change.slot.name] = Streamed(change, dtype, ahead, applied.statistics)
+    if branched := by_way.get("on-the-fly"):
+        with applied.statistics.stage("stacking"):
+            applied.branches = Branches(branched, dtype, applied.statistics)
+
+
+def copies_ahead(changes: Sequence[Change], dtype: torch.dtype) -> Ahead | None:
+    """Shared by all layers; None on a CPU."""
+    if not changes or changes[0].slot.device.type != "cuda":
+        return None
+    largest = max(torch.Size(change.shape).numel() for change in changes)
+    return Ahead(changes[0].slot.device, dtype, largest)
+
+
+def reader(view: FileView | None) -> Source:
+    if view is None:
+        return no_source
+    return lambda name: view.tensor(name) if name in view else None
