@@ -100,6 +100,14 @@ class Request(BaseModel):
     attachments: tuple[Attachment, ...] = ()
     previews: bool = False
 
+    def attaches(self, family: str) -> bool:
+        """Whether `family` is attached to this request; otherwise it leads it."""
+        return any(use.name == family for use in self.attachments)
+
+    def of(self, use: Attachment) -> Request:
+        """This request with the inputs and parameters of one of its attachments."""
+        return self.model_copy(update={"inputs": use.inputs, "params": use.params, "family": use.name})
+
 
 def parse_request(fields: dict[str, Any]) -> Request:
     """A request from plain values. Raises `InvalidInput` naming the first field that is wrong."""

@@ -18,8 +18,7 @@ class AttachedFamily:
 
     def __init__(self, family: Family, use: Attachment, request: Request, models: Models, seed: int) -> None:
         self.family = family
-        fields = {"inputs": use.inputs, "params": use.params, "family": family.id}
-        self.request = request.model_copy(update=fields)
+        self.request = request.of(use)
         self.tools = RequestTools(self.request, models, NoiseSource(seed))
         self._prepared: Any = None
 

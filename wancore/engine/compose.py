@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from torch import Tensor
 
+from wancore.engine.head import widened
 from wancore.errors import Conflict, WancoreError
 from wancore.plugins.family import Channels, Conditioning, Family, Payload, SegmentSource
+from wancore.request import Request
 from wancore.sampling.hooks import Hooks
 from wancore.transformer.canvas import Along, Canvas, Clock
 from wancore.transformer.plan import Plan
@@ -17,7 +19,10 @@ from wancore.transformer.plan import Plan
 
 @dataclass(frozen=True)
 class Composed:
-    """What one window's predictions read. `frames`: the latent frames of the canvas it covers."""
+    """What one window's predictions read.
+
+    `added_head`: how many of the canvas' head frames an attachment has put in front of the lead's canvas.
+    """
 
     canvas: Canvas
     clock: Clock | None
@@ -28,20 +33,26 @@ class Composed:
     data: Mapping[str, Mapping[str, Payload]]
     hooks: tuple[Hooks, ...]
     plan: Plan | None
+    added_head: int = 0
 
     def at(self, frames: Sequence[int]) -> Composed:
         """The part that an overlapping window over the clip frames `frames` reads.
 
-        Raises `WancoreError` where an item does not say how it follows a window.
+        Service frames are in every window. Raises `WancoreError` where an item does not say how it
+        follows a window.
         """
-        if self.canvas.head or self.canvas.tail or self.plan or (self.clock and self.clock.index is not None):
-            raise WancoreError("overlapping windows need a canvas of clip frames with one timestep")
-        canvas = replace(self.canvas, frames=len(frames), times=None)
+        if self.plan or (self.clock and self.clock.index is not None):
+            raise WancoreError("overlapping windows need one timestep and no plan of who attends to whom")
+        if self.channels and (self.canvas.head or self.canvas.tail):
+            raise WancoreError(
+                "overlapping windows need a canvas without service frames where channels are read"
+            )
         return replace(
             self,
-            canvas=canvas,
+            canvas=replace(self.canvas, frames=len(frames), times=None),
             channels=sliced_channels(self.channels, frames),
-            data={slot: sliced_slot(slot, variants) for slot, variants in self.data.items()},
+            segments=tuple(s if s.sliced is None else s.sliced(frames) for s in self.segments),
+            data={slot: sliced_slot(slot, variants, frames) for slot, variants in self.data.items()},
         )
 
 
@@ -53,24 +64,36 @@ def sliced_channels(channels: Channels | None, frames: Sequence[int]) -> Channel
     return replace(channels, tensor=channels.sliced(channels.tensor, frames))
 
 
-def sliced_slot(slot: str, variants: Mapping[str, Payload]) -> Mapping[str, Payload]:
-    for payload in variants.values():
-        if payload.along is not Along.FIXED:
-            raise WancoreError(f"the conditioning of {slot!r} cannot follow an overlapping window")
-    return variants
+def sliced_slot(slot: str, variants: Mapping[str, Payload], frames: Sequence[int]) -> Mapping[str, Payload]:
+    return {name: sliced_payload(slot, payload, frames) for name, payload in variants.items()}
 
 
-def check_claims(families: Iterable[Family]) -> None:
-    """Raises `Conflict` where two families need the same resource, before anything is loaded."""
-    for first, second in combinations(families, 2):
-        for resource in sorted(first.claims & second.claims):
+def sliced_payload(slot: str, payload: Payload, frames: Sequence[int]) -> Payload:
+    if payload.sliced is not None:
+        return replace(payload, data=payload.sliced(payload.data, frames))
+    if payload.along is not Along.FIXED:
+        raise WancoreError(f"the conditioning of {slot!r} cannot follow an overlapping window")
+    return payload
+
+
+def check_claims(families: Sequence[tuple[Family, Request]]) -> None:
+    """Raises `Conflict` where two families need the same resource, before anything is loaded.
+
+    Each family comes with the request that holds its own inputs. A family is there only once.
+    """
+    for (first, one), (second, other) in combinations(families, 2):
+        if first.id == second.id:
+            raise Conflict(f"the slot of {first.id}", first.name, second.name)
+        for resource in sorted(first.claimed(one) & second.claimed(other)):
             raise Conflict(resource, first.name, second.name)
 
 
 def compose(lead: Conditioning, attachments: Sequence[tuple[str, Conditioning]]) -> Composed:
-    """The lead's conditioning with the attachments' on it; hooks of the lead act last.
+    """The lead's conditioning with the attachments' on it.
 
-    Raises `Conflict` where an attachment claims what the lead owns, or a slot is filled twice.
+    What adds up does so in the order of names, so that the order of attachment cannot change a bit.
+    Changes of channels and hooks act in the order of attachment, hooks of the lead last. Raises
+    `Conflict` where an attachment claims what the lead owns, or a slot is filled twice.
     """
     if lead.canvas is None:
         raise ValueError("the lead must set the canvas")
@@ -84,15 +107,32 @@ def compose(lead: Conditioning, attachments: Sequence[tuple[str, Conditioning]])
             if slot in data:
                 raise Conflict(f"the slot {slot!r}", "another family", name)
             data[slot] = variants
-    others = [conditioning for _, conditioning in attachments]
-    return Composed(
+    by_name = [conditioning for _, conditioning in sorted(attachments, key=lambda pair: pair[0])]
+    composed = Composed(
         lead.canvas,
         lead.clock,
         channels,
         lead.texts,
         lead.images,
-        (*lead.segments, *(s for c in others for s in c.segments)),
+        (*lead.segments, *(s for c in by_name for s in c.segments)),
         data,
-        (*(h for c in others for h in c.hooks), *lead.hooks),
+        (*(h for _, c in attachments for h in c.hooks), *lead.hooks),
         lead.plan,
     )
+    return in_front(composed, [(name, c.head) for name, c in attachments if c.head])
+
+
+def in_front(composed: Composed, heads: Sequence[tuple[str, int]]) -> Composed:
+    """The canvas with the head frames that an attachment asks for. Raises `Conflict` for a second owner."""
+    if not heads:
+        return composed
+    if len(heads) > 1:
+        raise Conflict("the frames in front of the clip", heads[0][0], heads[1][0])
+    ((name, head),) = heads
+    if composed.canvas.head:
+        raise Conflict("the frames in front of the clip", "the lead", name)
+    if composed.channels or composed.plan:
+        what = "input channels" if composed.channels else "plan of who attends to whom"
+        raise WancoreError(f"{name} puts frames in front of the clip, and the lead has no {what} for them")
+    canvas, clock, hooks = widened(head, composed.canvas, composed.clock, composed.hooks)
+    return replace(composed, canvas=canvas, clock=clock, hooks=hooks, added_head=head)

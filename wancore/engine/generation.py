@@ -118,7 +118,7 @@ class Generation:
         )  # fmt: skip
         latent = yield from self.denoise(window, conditioning, sampling)
         frames = yield from self.decode(prepared, window, conditioning, latent)
-        return None if window.last else Carry(torch.cat(frames, dim=1), latent)
+        return None if window.last else Carry(torch.cat(frames, dim=1), latent[:, conditioning.added_head :])
 
     def methods(self, guidance: Guidance, canvas: Canvas) -> tuple[Method, ...]:
         """Fresh methods for one window, in their order."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wancore.checkpoints.base_keys import has_base
 from wancore.checkpoints.canonical import open_transformer
+from wancore.checkpoints.keymap import KeyMap
 from wancore.checkpoints.listing import few
 from wancore.checkpoints.ownership import BASE, Owner, base_owner, owned
 from wancore.checkpoints.view import FileView
@@ -34,7 +35,8 @@ def split(files: ExpertFiles, families: Sequence[Family]) -> Mapping[str, FileVi
     a key without an owner or with two, and for a family whose module is nowhere.
     """
     with_keys = [family for family in families if family.keys]
-    views = dict(owned(open_transformer(files.transformer), [base_owner(), *map(owner, with_keys)]))
+    names = KeyMap.of({theirs: ours for family in with_keys for theirs, ours in family.renames.items()})
+    views = dict(owned(open_transformer(files.transformer, names), [base_owner(), *map(owner, with_keys)]))
     if not has_base(views[BASE]):
         raise CheckpointError(files.transformer, "is a module, not a model; give its base model as the model")
     by_id = {family.id: family for family in with_keys}
@@ -45,7 +47,7 @@ def split(files: ExpertFiles, families: Sequence[Family]) -> Mapping[str, FileVi
             raise CheckpointError(
                 path, f"is a module of {name}, and {files.transformer.name} holds one already"
             )
-        views[name] = owned(open_transformer(path), [owner(by_id[name])])[name]
+        views[name] = owned(open_transformer(path, names), [owner(by_id[name])])[name]
     missing = [family.name for family in with_keys if not len(views[family.id])]
     if missing:
         raise CheckpointError(

@@ -12,6 +12,7 @@ from wancore.checkpoints.canonical import open_transformer
 from wancore.checkpoints.claim import Claim
 from wancore.checkpoints.known import known_families, named_otherwise
 from wancore.checkpoints.open import open_view
+from wancore.checkpoints.ownership import BASE
 from wancore.checkpoints.parts import Parts
 from wancore.checkpoints.prefix import peel_prefix
 from wancore.checkpoints.recognise import decide, recognise
@@ -54,7 +55,8 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family],
     claim = lead_claim(request, list(transformers.values()), families, locate)
     family = lead_family(claim, families)
     attachments = tuple(attached_family(a.name, families) for a in request.attachments)
-    check_claims((family, *attachments))
+    own = (request, *(request.of(use) for use in request.attachments))
+    check_claims(list(zip((family, *attachments), own, strict=True)))
     given = [(family.id, request.modules), *((a.name, a.modules) for a in request.attachments)]
     experts = {
         name: ExpertFiles(path, modules_of(given, i, len(transformers), locate))
@@ -63,7 +65,9 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family],
     base = base_of(parts, claim.variant)
     require_encoders(parts, base)
     for files in experts.values():
-        split(files, (family, *attachments))
+        views = split(files, (family, *attachments))
+        for each, asked in zip((family, *attachments), own, strict=True):
+            each.check(asked, base, views.get(each.id, views[BASE].renamed({})))
     seed = request.seed if request.seed is not None else secrets.randbelow(MAX_SEED + 1)
     return Plan(request, parts, family, attachments, base, experts, seed)
 

@@ -13,18 +13,23 @@ from wancore.parity import seeded
 
 @dataclass(frozen=True)
 class FakeVae:
-    """Block means over space, means over the causal frame groups, then a fixed matrix over channels."""
+    """Block means over space, means over the causal frame groups, then a fixed matrix over channels.
+
+    `matrix`, `scale`: the seeded tensor that is the matrix.
+    """
 
     latent_channels: int = 16
     spatial_stride: int = 8
     temporal_stride: int = 4
+    matrix: str = "fake_vae/encode"
+    scale: float = 1.5
 
     def encode(self, video: Tensor) -> Tensor:
         """[3, 1 + 4k, H, W] -> [C, 1 + k, h, w]."""
         s = self.spatial_stride
         small = reduce(video, "c t (h p) (w q) -> c t h w", "mean", p=s, q=s)
         later = reduce(small[:, 1:], "c (t four) h w -> c t h w", "mean", four=self.temporal_stride)
-        matrix = torch.from_numpy(seeded.tensor("fake_vae/encode", [self.latent_channels, 3], 1.5))
+        matrix = torch.from_numpy(seeded.tensor(self.matrix, [self.latent_channels, 3], self.scale))
         return torch.einsum("zc,cthw->zthw", matrix, torch.cat((small[:, :1], later), dim=1))
 
     def decoder_stream(self) -> FakeStream:

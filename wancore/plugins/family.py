@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -125,12 +126,14 @@ class SegmentSource:
     """A segment before it is embedded, since that takes an expert's weights.
 
     `embed(model, adapter)` makes it; called once per window and expert. `slot`: on in the passes
-    whose variant of this slot is `variant`.
+    whose variant of this slot is `variant`. `sliced(frames)`: the source for an overlapping window
+    over these clip frames, where the segment goes with the clip; None: the same in every window.
     """
 
     slot: str
     embed: Callable[[WanTransformer, Adapter | None], Segment]
     variant: str = "on"
+    sliced: Callable[[Sequence[int]], SegmentSource] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,10 +150,15 @@ class Channels:
 
 @dataclass(frozen=True)
 class Payload:
-    """One slot's conditioning in one variant; `along` says how it follows an overlapping window."""
+    """One slot's conditioning in one variant, and how it follows an overlapping window.
+
+    `along` FIXED: it is the same in every window; else `sliced(data, frames)` gives the part for the
+    clip frames `frames`. With neither, overlapping windows are refused.
+    """
 
     data: Any
     along: Along | None = None
+    sliced: Callable[[Any, Sequence[int]], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,8 @@ class Conditioning:
     `texts`, `images`: rows of the text encoder [n, C] and CLIP features [L, C] by variant;
     a slot a pass does not name is "on". `data`: for the family's adapter, by slot and variant.
     `edit_channels`: an attachment's change to the lead's channels [C, F, h, w].
+    `head`: service frames that an attachment needs in front of the lead's canvas; a lead has them in
+    its `canvas`. Hooks do not see them.
     """
 
     canvas: Canvas | None = None
@@ -172,6 +182,7 @@ class Conditioning:
     hooks: tuple[Hooks, ...] = ()
     plan: Plan | None = None
     edit_channels: Callable[[Tensor], Tensor] | None = None
+    head: int = 0
 
 
 class Family(Protocol):
@@ -218,6 +229,23 @@ class Family(Protocol):
         """What this checkpoint is to this family; from names, shapes, header and file name, never data."""
         ...
 
+    @property
+    def renames(self) -> Mapping[str, str]:
+        """diffusers' names of its keys: pattern there -> pattern here (`checkpoints/keymap.py`)."""
+        ...
+
+    def claimed(self, request: Request) -> frozenset[str]:
+        """`claims`, as far as this request needs them; `request` holds the family's own inputs."""
+        ...
+
+    def check(self, request: Request, base: Base, weights: FileView) -> None:
+        """What can be told from the request and from headers, before anything is loaded.
+
+        `request` holds the family's own inputs and parameters; `weights` as in `adapter`. Raises
+        `InvalidInput` or `CheckpointError`, for example where a module does not fit the base.
+        """
+        ...
+
     def adapter(self, base: Base, weights: FileView, place: Place) -> Adapter | None:
         """The family's module from the keys it owns; asked once per expert. None if it has no adapter.
 
@@ -262,6 +290,13 @@ class FamilyBase:
     claims: frozenset[str] = frozenset()
     keys: tuple[str, ...] = ()
     ignored_keys: tuple[str, ...] = ()
+    renames: Mapping[str, str] = MappingProxyType({})
+
+    def claimed(self, request: Request) -> frozenset[str]:
+        return self.claims
+
+    def check(self, request: Request, base: Base, weights: FileView) -> None:
+        return None
 
     def adapter(self, base: Base, weights: FileView, place: Place) -> Adapter | None:
         return None

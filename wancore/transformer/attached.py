@@ -97,7 +97,7 @@ class Attached:
         parts: list[list[Part]] = [[] for _ in range(self.layers)]
         chains = []
         for name in active:
-            own = replace(context, data=data[name])
+            own = replace(context, data=data[name], step=scope.step)
             values = self._values(name, own, scope)
             for i, piece in enumerate(self.pieces[name]):
                 parts[i].append(Part(piece, values[i] if values is not None else NO_VALUES))

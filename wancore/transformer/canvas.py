@@ -81,6 +81,23 @@ class Clock:
         times = t.expand(self.count)
         return times if self.scale is None else times * self.scale.to(times)
 
+    def behind(self, head: int, canvas: Canvas) -> Clock:
+        """The clock of `canvas` with `head` frames in front of it, which are at the running timestep.
+
+        Raises `ValueError` where none of the levels is known to run along.
+        """
+        if self.index is None or head == 0:
+            return self
+        if self.scale is None:
+            raise ValueError("every level has a timestep of its own")
+        index, scale = self.index, self.scale
+        running = (scale == 1).nonzero()
+        level = int(running[0]) if len(running) else len(scale)
+        if not len(running):
+            scale = torch.cat((scale, scale.new_ones(1)))
+        count = head if len(index) == canvas.total else head * canvas.frame_rows
+        return Clock(torch.cat((index.new_full((count,), level), index)), scale)
+
     def rows(self, canvas: Canvas) -> Tensor:
         """[rows] int64 level numbers. Raises `ValueError` if the index fits neither frames nor rows."""
         if self.index is None:

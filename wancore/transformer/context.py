@@ -21,7 +21,8 @@ class Context:
 
     `latents` [C, F, h, w]: every base channel; `x` [n, D]: canvas tokens before block 0;
     `times` [K], `e` [K, D], `e0` [K, 6, D]; `text` [L, D] and `image` [L', D]: embedded;
-    `data`: the adapter's own conditioning for this window, in the variant of this pass.
+    `data`: the adapter's own conditioning for this window, in the variant of this pass;
+    `step`: index of the running step. Only what lives no longer than a step may depend on it.
     """
 
     model: WanTransformer
@@ -36,3 +37,4 @@ class Context:
     image: Tensor | None
     keys: list[TextKeys]
     data: Any
+    step: int = 0
