@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wancore.checkpoints.canonical import open_transformer
-from wancore.checkpoints.reader import Piece
+from wancore.checkpoints.stored import Piece
 from wancore.parity import Case, Result
 from wancore.parity.case import written_checkpoint
 from wancore.transformer.batch import predict_batch
