@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import numpy as np
 import pytest
@@ -12,8 +11,8 @@ from wancore_proto.v1 import job_pb2
 
 from tests.server.harness import Server
 
-sys.path.insert(0, str(__import__("pathlib").Path(__file__).parent / "faulty"))
-from wancore_faulty import picture
+
+from tests.server.faulty.wancore_faulty import picture
 
 
 def test_frames_arrive_whole_and_in_order(client: Client) -> None:

@@ -8,7 +8,6 @@ import resource
 import sys
 from pathlib import Path
 
-from wancore.errors import InvalidInput
 from wancore_server.child import die_with_parent, inherited_socket
 from wancore_server.decoder.media import Limits, NotAccepted, decode
 from wancore_server.wire import wire_pb2
@@ -40,7 +39,7 @@ def main() -> None:
         decoded = decode(Path(file), Path(clean), Limits(int(pixels), int(frames)))
     except NotAccepted as error:
         decoded = wire_pb2.Decoded(problem=str(error))
-    except (InvalidInput, MemoryError) as error:
+    except Exception as error:  # on hostile files decoders raise whatever goes wrong
         decoded = wire_pb2.Decoded(problem=f"this file cannot be decoded ({type(error).__name__})")
     connection.sendall(framed(decoded))
 

@@ -110,7 +110,7 @@ def rewrite(
     reformatter, count, size = VideoReformatter(), 0, (0, 0)
     with av.open(str(clean.absolute()), "w", format="matroska") as target:
         out = target.add_stream("ffv1", rate=rate.limit_denominator(100_000))
-        out.pix_fmt = "gbrp"
+        out.pix_fmt = "bgr0"
         for frame in source.decode(stream):
             if count >= limits.frames or count > MAX_SECONDS * rate:
                 raise NotAccepted(f"at most {limits.frames} frames and {MAX_SECONDS // 60} minutes")
@@ -121,7 +121,8 @@ def rewrite(
             if count and picture.shape[1::-1] != size:
                 raise NotAccepted(f"this one changes its size at frame {count}")
             size = (picture.shape[1], picture.shape[0])
-            out.width, out.height = size
+            if not count:
+                out.width, out.height = size
             fresh = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             fresh.pts, fresh.time_base = count, 1 / rate.limit_denominator(100_000)
             target.mux(out.encode(fresh))

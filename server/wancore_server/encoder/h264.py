@@ -55,8 +55,16 @@ class H264Block:
                 interpolation=Interpolation.AREA,
             )
             frame.pts, frame.time_base = self.first_frame + i, 1 / self.rate
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            self.add(container, stream, stream.encode(frame))
+        self.add(container, stream, stream.encode(None))
+
+    def add(
+        self, container: av.container.OutputContainer, stream: av.VideoStream, packets: list[av.Packet]
+    ) -> None:
+        for packet in packets:
+            if packet.duration is None or packet.duration == 0:
+                packet.duration = 1  # in units of the stream's time base: one frame
+            container.mux(packet)
 
     def fmp4(self) -> tuple[bytes, bytes]:
         """The `ftyp` and `moov` boxes, and this block's `moof` and `mdat`."""
@@ -73,7 +81,16 @@ class H264Block:
                 fragment += box
         at = init.index(b"avcC") + 5  # profile, constraints, level
         self.codec = "avc1." + init[at : at + 3].hex()
-        return init, fragment
+        return init, self.moved(init, fragment)
+
+    def moved(self, init: bytes, fragment: bytes) -> bytes:
+        """The fragment at its place in the stream: the muxer has it start at 0."""
+        at = init.index(b"mdhd") + 4
+        scale = struct.unpack_from(">I", init, at + (20 if init[at] == 1 else 12))[0]
+        start = round(self.first_frame / self.rate * scale)
+        at = fragment.index(b"tfdt") + 4
+        kind, field = (">Q", 8) if fragment[at] == 1 else (">I", 4)
+        return fragment[: at + 4] + struct.pack(kind, start) + fragment[at + 4 + field :]
 
     def annex_b(self) -> tuple[bytes, bytes]:
         """The parameter sets, and this block with its own at the start, so that any block can be first."""

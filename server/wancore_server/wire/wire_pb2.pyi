@@ -45,9 +45,7 @@ class Lease(_message.Message):
     job: str
     attempt: int
     epoch: int
-    def __init__(
-        self, job: str | None = ..., attempt: int | None = ..., epoch: int | None = ...
-    ) -> None: ...
+    def __init__(self, job: str | None = ..., attempt: int | None = ..., epoch: int | None = ...) -> None: ...
 
 class RunJob(_message.Message):
     __slots__ = ("lease", "previews", "request", "room_bytes", "room_wait_s", "spool_path")
@@ -85,9 +83,7 @@ class SpoolRoom(_message.Message):
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     lease: Lease
     total_bytes: int
-    def __init__(
-        self, lease: Lease | _Mapping | None = ..., total_bytes: int | None = ...
-    ) -> None: ...
+    def __init__(self, lease: Lease | _Mapping | None = ..., total_bytes: int | None = ...) -> None: ...
 
 class HoldModel(_message.Message):
     __slots__ = ("model",)
@@ -237,9 +233,7 @@ class NeedRoom(_message.Message):
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     lease: Lease
     total_bytes: int
-    def __init__(
-        self, lease: Lease | _Mapping | None = ..., total_bytes: int | None = ...
-    ) -> None: ...
+    def __init__(self, lease: Lease | _Mapping | None = ..., total_bytes: int | None = ...) -> None: ...
 
 class Ended(_message.Message):
     __slots__ = ("error", "first_frame_s", "how", "lease", "spent", "stage_seconds")
