@@ -88,3 +88,22 @@ def test_methods_change_a_copy_of_the_predictions():
     (term,) = combination.terms
     term.difference = torch.ones_like(p["positive"])
     torch.testing.assert_close(combination.total(), p["negative"] + 2)
+
+
+def halves():
+    return lambda difference, base: difference / 2 + 0 * base
+
+
+def test_filters_act_before_the_scale():
+    p = predictions("u", "c")
+    guidance = Guidance("u", (Direction(3.0, "c", "u", halves),), {"u": {}, "c": {}})
+    torch.testing.assert_close(combine(guidance, step_at(), p), p["u"] + 1.5 * (p["c"] - p["u"]))
+
+
+def test_a_filtered_direction_needs_both_its_passes():
+    """Its passes have no fixed factor, so that none of them can cancel out."""
+    directions = (Direction(1.0, "c", "u", halves), Direction(0.0, "d", "u", halves))
+    guidance = Guidance("u", directions, {"u": {}, "d": {}, "c": {}})
+    assert guidance.needed(step_at()) == ("u", "c")
+    p = predictions("u", "c")
+    torch.testing.assert_close(combine(guidance, step_at(), p), p["u"] + 0.5 * (p["c"] - p["u"]))

@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 from tests.sampling.steps import step_at
-from wancore.sampling.guidance import UNGUIDED, classifier_free
+from wancore.sampling.guidance import UNGUIDED, Direction, Guidance, classifier_free
 from wancore.sampling.guided import Guided, Pass, surrounded
 from wancore.sampling.method import Method
 from wancore.transformer.runblocks import run_blocks
@@ -95,3 +95,25 @@ def test_contributions_of_methods_are_collected():
     assert asked.skip == {1, 3}
     assert asked.data == {"slot1": "positive", "slot3": "positive"}
     assert asked.layout(()) == (1, 3)
+
+
+def test_filters_keep_their_state_for_one_run_and_expert():
+    made = []
+
+    def counter():
+        seen = []
+        made.append(seen)
+
+        def count(difference, base):
+            seen.append(difference)
+            return difference * len(seen)
+
+        return count
+
+    guidance = Guidance(
+        "negative", (Direction(1.0, "positive", "negative", counter),), {"positive": {}, "negative": {}}
+    )
+    velocity = Guided(Recorder(), guidance, expert=lambda step: "high" if step.index < 2 else "low")
+    runs = [[float(velocity(X, step_at(i))[0, 0, 0, 1]) for i in range(3)] for _ in range(2)]
+    assert runs == [[2.0, 3.0, 2.0]] * 2
+    assert len(made) == 4

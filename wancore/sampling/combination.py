@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from wancore.sampling.guidance import Guidance
+from wancore.sampling.guidance import Filter, Guidance
 from wancore.sampling.hooks import Step
 
 if TYPE_CHECKING:
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Term:
-    """`scale * (a - b)` of two predictions, by the names of their passes.
+    """`scale * filter(a - b)` of two predictions, by the names of their passes.
 
-    `difference`: what stands for `a - b`, where a method has set it.
+    `difference`: what stands for `a - b`, where a method has set it. `filter`: the family's own.
     """
 
     scale: float | Tensor
     a: str
     b: str
     difference: Tensor | None = None
+    filter: Filter | None = None
 
 
 @dataclass
@@ -43,11 +44,24 @@ class Combination:
     factors: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, guidance: Guidance, step: Step, predictions: dict[str, Tensor]) -> Combination:
-        """The sum as `guidance` states it, or the same sum without the passes that were not run."""
-        if predictions.keys() >= guidance.passes.keys():
-            terms = [Term(d.at(step), d.a, d.b) for d in guidance.directions]
-            return cls(step, predictions, guidance.base, terms)
+    def of(
+        cls,
+        guidance: Guidance,
+        step: Step,
+        predictions: dict[str, Tensor],
+        filters: Sequence[Filter | None] = (),
+    ) -> Combination:
+        """The sum as `guidance` states it, or the same sum without the passes that were not run.
+
+        `filters`: of each direction, for the run at hand.
+        """
+        if guidance.filtered or predictions.keys() >= guidance.passes.keys():
+            own = filters or guidance.filters()
+            terms = [
+                Term(d.at(step), d.a, d.b, filter=f) for d, f in zip(guidance.directions, own, strict=True)
+            ]
+            present = [t for t in terms if {t.a, t.b} <= predictions.keys()]
+            return cls(step, predictions, guidance.base, present)
         weights = guidance.weights(step)
         base = guidance.base if guidance.base in predictions else next(iter(predictions))
         rest = [Term(weights[name], name, base) for name in predictions if name != base]
@@ -61,17 +75,24 @@ class Combination:
 
     def total(self) -> Tensor:
         """The guided velocity."""
-        velocity = self.predictions[self.base]
+        base = velocity = self.predictions[self.base]
         for term in self.terms:
-            velocity = velocity + term.scale * self.difference(term)
+            difference = self.difference(term)
+            if term.filter is not None:
+                difference = term.filter(difference, base)
+            velocity = velocity + term.scale * difference
         return velocity
 
 
 def combine(
-    guidance: Guidance, step: Step, predictions: dict[str, Tensor], methods: Sequence[Method] = ()
+    guidance: Guidance,
+    step: Step,
+    predictions: dict[str, Tensor],
+    methods: Sequence[Method] = (),
+    filters: Sequence[Filter | None] = (),
 ) -> Tensor:
     """Guided velocity from the velocity of each pass that was run."""
-    combination = Combination.of(guidance, step, dict(predictions))
+    combination = Combination.of(guidance, step, dict(predictions), filters)
     for method in methods:
         method.combine(combination)
     return combination.total()

@@ -7,21 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from wancore.errors import InvalidInput
 from wancore.sampling.hooks import Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: A guidance scale: fixed, or a function of the step (a schedule, a range, one per expert).
 Scale = float | Callable[[Step], float]
 
 
+#: Changes a direction before it is scaled: (a - b [C, F, h, w], the base pass' velocity) -> the same shape.
+#: It may keep state from step to step.
+Filter = Callable[["Tensor", "Tensor"], "Tensor"]
+
+
 @dataclass(frozen=True)
 class Direction:
-    """`scale * (a - b)`, of the passes named `a` and `b`."""
+    """`scale * filter(a - b)`, of the passes named `a` and `b`.
+
+    `filter()` makes the filter of one run; without one the difference is taken as it is.
+    """
 
     scale: Scale
     a: str
     b: str
+    filter: Callable[[], Filter] | None = None
 
     def at(self, step: Step) -> float:
         return self.scale(step) if callable(self.scale) else self.scale
@@ -45,9 +58,27 @@ class Guidance:
             total[direction.b] -= scale
         return total
 
+    @property
+    def filtered(self) -> bool:
+        """Whether some direction is filtered: passes then have no fixed factor in the sum."""
+        return any(direction.filter is not None for direction in self.directions)
+
+    def filters(self) -> list[Filter | None]:
+        """Fresh filters of the directions, for one run."""
+        return [d.filter() if d.filter else None for d in self.directions]
+
+    def needed(self, step: Step) -> tuple[str, ...]:
+        """The passes that count at `step`, in their order; the others need not be run."""
+        if not self.filtered:
+            weights = self.weights(step)
+            return tuple(name for name in self.passes if weights[name] != 0)
+        scaled = [d for d in self.directions if d.at(step) != 0]
+        asked = {self.base, *(d.a for d in scaled), *(d.b for d in scaled)}
+        return tuple(name for name in self.passes if name in asked)
+
     def used(self, steps: Iterable[Step]) -> frozenset[str]:
         """The passes that some of `steps` runs."""
-        return frozenset(name for step in steps for name, w in self.weights(step).items() if w != 0)
+        return frozenset(name for step in steps for name in self.needed(step))
 
 
 def classifier_free(scale: Scale, positive: str = "positive", negative: str = "negative") -> Guidance:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from wancore.sampling.combination import combine
-from wancore.sampling.guidance import Guidance
+from wancore.sampling.guidance import Filter, Guidance
 from wancore.sampling.hooks import Step
 from wancore.sampling.loop import Velocity
 from wancore.sampling.method import Call, Method
@@ -64,20 +64,29 @@ class Guided:
         self.expert, self.window = expert, window
         free = not any(overrides(m, "around_pass") for m in self.methods)
         self.together = together if free else None
+        self._filters: dict[str, list[Filter | None]] = {}
 
     def __call__(self, x: Tensor, step: Step) -> Tensor:
-        weights = self.guidance.weights(step)
         passes = [
             self._asked(Call(step, name, self.window, self.expert(step)))
-            for name in self.guidance.passes
-            if weights[name] != 0
+            for name in self.guidance.needed(step)
         ]
         if self.together is not None and len(passes) > 1:
             velocities = self.together(x, passes)
         else:
             velocities = [self._pass(x, asked) for asked in passes]
         names = (asked.call.name for asked in passes)
-        return combine(self.guidance, step, dict(zip(names, velocities, strict=True)), self.methods)
+        predictions = dict(zip(names, velocities, strict=True))
+        return combine(self.guidance, step, predictions, self.methods, self._filters_at(step))
+
+    def _filters_at(self, step: Step) -> list[Filter | None]:
+        """The directions' filters of this run and expert; a run begins with fresh ones."""
+        if step.index == 0:
+            self._filters.clear()
+        expert = self.expert(step)
+        if expert not in self._filters:
+            self._filters[expert] = self.guidance.filters()
+        return self._filters[expert]
 
     def _asked(self, call: Call) -> Pass:
         return Pass(
