@@ -32,12 +32,15 @@ class Camera:
         return Claim("merged", "camera", needs=needs) if "blocks.0.camera.weight" in file else None
 
 
-def quantised(tmp_path: Path) -> Report:
+def quantised(tmp_path: Path, format: str | None = None) -> Report:
+    """One layer in fp8 with one scale; described as `format` if that is given."""
     shapes = {f"model.diffusion_model.{k}": v for k, v in FULL.items()}
     layer = "model.diffusion_model.blocks.0.ffn.0"
     shapes |= {f"{layer}.scale_weight": [], "model.diffusion_model.scaled_fp8": [0]}
     dtypes = {f"{layer}.weight": "F8_E4M3", "model.diffusion_model.scaled_fp8": "F8_E4M3"}
-    return inspect(write_headers(tmp_path / "q.safetensors", shapes, dtypes), [])
+    described = json.dumps({"layers": {layer: {"format": format}}})
+    metadata = {"_quantization_metadata": described} if format else None
+    return inspect(write_headers(tmp_path / "q.safetensors", shapes, dtypes, metadata), [])
 
 
 def test_a_plain_transformer(tmp_path: Path) -> None:
@@ -88,26 +91,30 @@ def test_missing_and_unknown_keys_are_counted(tmp_path: Path) -> None:
     assert "9 keys belong to nothing that is known" in report.problems
 
 
-def test_a_quantised_file_is_named_and_said_to_be_unreadable(tmp_path: Path) -> None:
+def test_a_quantised_file_is_read_and_its_format_named(tmp_path: Path) -> None:
     report = quantised(tmp_path)
-    assert report.problems == ("1 layers are quantised (fp8 with scale_weight), which cannot be read yet",)
-    assert report.what == "a whole transformer of wan"
+    assert report.what == "a whole transformer of wan" and report.problems == ()
     assert report.contents and report.contents.prefix == "model.diffusion_model."
-    assert [(f.name, f.layers, f.readable) for f in report.contents.formats] == [
-        ("fp8 with scale_weight", 1, False)
+    assert [(f.name, f.scheme, f.layers, f.readable) for f in report.contents.formats] == [
+        ("fp8 e4m3 with one scale", "fp8_scaled", 1, True)
     ]
     assert report.contents.missing.count == report.contents.unexpected.count == 0
 
 
+def test_a_format_that_is_not_read_is_named(tmp_path: Path) -> None:
+    (problem,) = quantised(tmp_path, "awq_w4a16").problems
+    assert problem.startswith("1 layers are stored as ComfyUI awq_w4a16, which is not read: accepted: ")
+
+
 @pytest.mark.parametrize(
     ("start", "name"),
-    [(b"GGUF\3\0\0\0", "GGUF"), (b"PK\3\4", "PyTorch pickle (zip)"), (b"\x80\2", "PyTorch pickle")],
+    [(b"PK\3\4", "PyTorch pickle (zip)"), (b"\x80\2", "PyTorch pickle")],
 )
 def test_files_of_other_kinds_are_reported_not_refused(tmp_path: Path, start: bytes, name: str) -> None:
     (tmp_path / "x.dat").write_bytes(start + bytes(30))
     report = inspect(tmp_path / "x.dat", [])
     assert (report.container, report.what) == (name, f"a {name} file")
-    assert report.problems[0].startswith("cannot be read yet: ")
+    assert report.problems[0].startswith("is not read: ")
 
 
 def test_components_and_modules(tmp_path: Path) -> None:
@@ -162,7 +169,7 @@ def test_a_pipeline_is_reported_part_by_part(tmp_path: Path) -> None:
     report = inspect(pipeline(tmp_path), [])
     assert report.what == "a pipeline of several models" and report.parts
     assert report.parts["transformer"].what == "a whole transformer of wan"
-    assert report.parts["VAE"].problems == ("holds no .safetensors file",)
+    assert report.parts["VAE"].problems == ("holds no .safetensors or .gguf file",)
 
 
 def test_two_experts_and_a_models_tree(tmp_path: Path, models: Path) -> None:

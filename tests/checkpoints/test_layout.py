@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -30,15 +31,18 @@ def vae(path: Path, channels: int = 16) -> Path:
     return write_headers(path, {f"model.{k}": v for k, v in shapes.items()})
 
 
-def text_encoder(path: Path, width: int = TEXT_WIDTH, dtype: str = "F16", scaled: bool = False) -> Path:
+def text_encoder(
+    path: Path, width: int = TEXT_WIDTH, dtype: str | dict[str, str] = "F16", format: str = ""
+) -> Path:
+    """`format`: what its description says of one layer."""
     shapes: dict[str, list[int]] = {
         "token_embedding.weight": [8, width],
         "blocks.0.ffn.gate.0.weight": [8, width],
         "blocks.0.pos_embedding.embedding.weight": [4, 4],
     }
-    if scaled:
-        shapes["blocks.0.ffn.gate.0.scale_weight"] = [1]
-    return write_headers(path, shapes, dtype)
+    described = {"layers": {"blocks.0.ffn.gate.0": {"format": format}}}
+    metadata = {"_quantization_metadata": json.dumps(described)} if format else None
+    return write_headers(path, shapes, dtype, metadata)
 
 
 def clip(path: Path, width: int = CLIP_WIDTH) -> Path:
@@ -165,7 +169,8 @@ def models(tmp_path: Path) -> Path:
     taehv(root / "vae_approx" / "taew2_1.safetensors")
     taehv(root / "vae_approx" / "taew2_2.safetensors", 48)
     text_encoder(root / "text_encoders" / "umt5_fp16.safetensors")
-    text_encoder(root / "text_encoders" / "umt5_fp8_scaled.safetensors", dtype="F8_E4M3", scaled=True)
+    packed = {"blocks.0.ffn.gate.0.weight": "U8"}
+    text_encoder(root / "text_encoders" / "umt5_awq.safetensors", dtype=packed, format="awq_w4a16")
     text_encoder(root / "clip" / "other_width.safetensors", width=64)
     clip(root / "clip_vision" / "clip_vision_h.safetensors")
     clip(root / "clip_vision" / "clip_vision_g.safetensors", width=16)
@@ -205,7 +210,7 @@ def test_what_does_not_fit_is_named_when_a_part_is_missing(models: Path) -> None
     (models / "text_encoders" / "umt5_fp16.safetensors").unlink()
     parts = find_parts(models / "diffusion_models" / "t2v.safetensors")
     refuses(parts, "vae", "Wan2_1_VAE_bf16.pth is a pickle file", "width 48, not 16", "needed: a Wan 2.1 VAE")
-    refuses(parts, "text_encoder", "umt5_fp8_scaled.safetensors is quantised", "width 64, not 32")
+    refuses(parts, "text_encoder", "umt5_awq.safetensors is quantised (ComfyUI awq_w4a16", "width 64, not 32")
 
 
 def test_a_folder_takes_from_a_tree_what_it_lacks(tmp_path: Path, models: Path) -> None:
@@ -267,7 +272,7 @@ def test_a_model_can_be_a_folder(models: Path) -> None:
 def test_an_unknown_model_names_near_ones(models: Path) -> None:
     with pytest.raises(CheckpointError, match=r"holds no model 'tv2'; there is .*t2v\.safetensors"):
         find_model(models, "tv2")
-    with pytest.raises(CheckpointError, match="diffusion_models/ and unet/ hold none"):
+    with pytest.raises(CheckpointError, match="diffusion_models/, unet/, checkpoints/ hold none"):
         find_model(models / "vae", "x")
 
 

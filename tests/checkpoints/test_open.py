@@ -117,19 +117,19 @@ def test_other_kinds_of_file_are_named(tmp_path: Path) -> None:
     torch.save({"x": torch.zeros(2)}, tmp_path / "zip.safetensors")
     torch.save({"x": torch.zeros(2)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     (tmp_path / "empty.ckpt").write_bytes(b"")
-    (tmp_path / "q.gguf").write_bytes(b"GGUF\3\0\0\0" + bytes(20))
+    (tmp_path / "q.gguf").write_bytes(b"GGUF\3\0\0\0" + bytes(4))
     (tmp_path / "text.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
     refused(tmp_path / "zip.safetensors", "PyTorch pickle (zip)", "convert")
     refused(tmp_path / "old.pth", "PyTorch pickle", "convert")
     refused(tmp_path / "empty.ckpt", "PyTorch pickle")
-    refused(tmp_path / "q.gguf", "GGUF", "does not read GGUF")
-    refused(tmp_path / "text.safetensors", "accepted: safetensors")
+    refused(tmp_path / "q.gguf", "truncated")
+    refused(tmp_path / "text.safetensors", "accepted: safetensors, GGUF")
     refused(tmp_path / "none.safetensors", "no such file")
     (tmp_path / "pickles").mkdir()
     (tmp_path / "pickles" / "w.pth").touch()
     refused(tmp_path / "pickles", "only pickle files (w.pth)")
     (tmp_path / "nothing").mkdir()
-    refused(tmp_path / "nothing", "holds no .safetensors file")
+    refused(tmp_path / "nothing", "holds no .safetensors or .gguf file")
 
 
 def test_a_safetensors_header_may_begin_with_any_byte(tmp_path: Path) -> None:

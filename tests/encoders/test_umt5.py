@@ -10,6 +10,7 @@ from transformers import T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel,
 
 from wancore.encoders.umt5 import load_umt5, real_tokens
 from wancore.errors import CheckpointError
+from wancore.quant import dense_weight
 
 IDS = torch.tensor([[5, 6, 7, 8, 1], [9, 1, 0, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
@@ -111,7 +112,7 @@ def test_narrow_weights_are_widened(
     narrow = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in umt5_tensors.items()}
     encoder = load_umt5(file(tmp_path, narrow), dtype=torch.bfloat16)
     assert {p.dtype for p in encoder.parameters()} == {torch.bfloat16}
-    weight = encoder.stack.block[1].layer[0].SelfAttention.k.weight
+    weight = dense_weight(encoder.stack.block[1].layer[0].SelfAttention.k, torch.bfloat16)
     stored = narrow["encoder.block.1.layer.0.SelfAttention.k.weight"]
     assert torch.equal(weight, stored.to(torch.bfloat16))
     assert encoder(IDS, MASK).isfinite().all()

@@ -19,7 +19,7 @@ from wancore.checkpoints.parts import Part, Parts, layout_data, spoken
 from wancore.checkpoints.prefix import peel_prefix
 from wancore.errors import CheckpointError
 
-COMPONENT_PARTS: tuple[Part, ...] = ("vae", "text_encoder", "image_encoder", "preview")
+COMPONENT_PARTS: tuple[Part, ...] = ("vae", "text_encoder", "image_encoder", "audio_encoder", "preview")
 
 
 @dataclass
@@ -67,7 +67,9 @@ def look_at(
     for path in paths:
         if path.suffix in PICKLE_SUFFIXES:
             if part := part_of_pickle(path, parts):
-                into.refuse(part, f"{path.name} is a pickle file, which is not read: convert it")
+                into.refuse(
+                    part, f"{path.name} is a pickle file; `wancore convert` turns it into safetensors"
+                )
             continue
         try:
             view = open_view(path)

@@ -76,15 +76,8 @@ class ComfyDescribed:
         if not isinstance(name, str):
             raise layer.error(f"is described without a format: {shown(dict(described))}")
         if name not in FORMATS:
-            problem = f"accepted: {', '.join(FORMATS)}"
-            return Encoding(
-                "comfy",
-                f"ComfyUI {shown(name)[1:-1]}",
-                {CODES: layer.info},
-                layer.info.shape,
-                None,
-                problem=problem,
-            )
+            accepted = f"accepted: {', '.join(FORMATS)}"
+            return layer.unread("comfy", f"ComfyUI {shown(name)[1:-1]}", accepted)
         return FORMATS[name](layer, described)
 
 

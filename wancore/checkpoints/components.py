@@ -11,7 +11,7 @@ from wancore.checkpoints.fingerprint import Fingerprint, read_fingerprints
 from wancore.checkpoints.view import FileView
 
 Role = Literal["vae", "preview", "text_encoder", "image_encoder", "audio_encoder", "lora"]
-Naming = Literal["upstream", "diffusers", "transformers", ""]
+Naming = Literal["upstream", "diffusers", "transformers", "llama.cpp", ""]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wancore.checkpoints.container import PICKLE_SUFFIXES
-from wancore.checkpoints.shards import INDEX_SUFFIX, SUFFIX, Weights, block_files, indexed, sharded
+from wancore.checkpoints.shards import INDEX_SUFFIX, WEIGHT_SUFFIXES, Weights, block_files, indexed, sharded
 from wancore.errors import CheckpointError
 
 #: Folders of the two experts of one model, (high noise, low noise): upstream's names, then diffusers'.
@@ -14,10 +14,11 @@ PIPELINE_FILE = "model_index.json"
 
 
 def find_weights(folder: Path) -> list[Weights]:
-    """Every set of safetensors weights directly in `folder`. Raises `CheckpointError` on a broken one."""
+    """Every set of weights directly in `folder`. Raises `CheckpointError` on a broken one."""
     found = [indexed(index) for index in sorted(folder.glob("*" + INDEX_SUFFIX))]
     taken = {file for weights in found for file in weights.files}
-    rest = [file for file in sorted(folder.glob("*" + SUFFIX)) if file not in taken]
+    files = sorted(file for suffix in WEIGHT_SUFFIXES for file in folder.glob("*" + suffix))
+    rest = [file for file in files if file not in taken]
     if blocks := block_files(rest):
         found.append(blocks)
         rest = [file for file in rest if file not in blocks.files]
@@ -45,16 +46,18 @@ def the_weights(folder: Path) -> Weights:
 
 
 def what_else(folder: Path) -> str:
-    """Why a folder without safetensors weights cannot be opened as one model."""
+    """Why a folder without weights cannot be opened as one model."""
     if (folder / PIPELINE_FILE).is_file():
         parts = ", ".join(sorted(p.name for p in folder.iterdir() if p.is_dir()))
         return f"is a whole pipeline of several models ({parts}); name one of these folders"
     if pair := expert_folders(folder):
         return f"holds two experts ({pair[0].name}, {pair[1].name}), not one model; name one of them"
+    accepted = " or ".join(WEIGHT_SUFFIXES)
     pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLE_SUFFIXES)
     if pickles:
-        return f"holds no {SUFFIX} file, only pickle files ({', '.join(pickles[:3])}), which are not read"
-    return f"holds no {SUFFIX} file"
+        only = f"holds no {accepted} file, only pickle files ({', '.join(pickles[:3])})"
+        return f"{only}; `wancore convert` turns one into safetensors"
+    return f"holds no {accepted} file"
 
 
 def expert_folders(folder: Path) -> tuple[Path, Path] | None:

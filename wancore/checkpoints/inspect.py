@@ -11,12 +11,12 @@ from wancore.checkpoints.base import num_heads
 from wancore.checkpoints.base_keys import BaseSpec, base_spec, expected_keys, extra_keys, has_base
 from wancore.checkpoints.canonical import in_diffusers_names, to_canonical
 from wancore.checkpoints.components import component_claims
-from wancore.checkpoints.container import Foreign, kind_of
+from wancore.checkpoints.container import Foreign, container_of, kind_of
 from wancore.checkpoints.folder import PIPELINE_FILE, expert_folders
 from wancore.checkpoints.known import KnownFamilies, known_families, named_otherwise
 from wancore.checkpoints.layer_formats import found_formats
 from wancore.checkpoints.layout import find_parts
-from wancore.checkpoints.models_tree import MODEL_FOLDERS
+from wancore.checkpoints.models_tree import is_models_tree
 from wancore.checkpoints.open import open_view
 from wancore.checkpoints.parts import Part, Parts, spoken
 from wancore.checkpoints.prefix import peel_prefix
@@ -40,13 +40,12 @@ def inspect(path: Path | str, families: Iterable[Recogniser]) -> Report:
     if path.is_file() and not path.name.endswith(".json"):
         kind = kind_of(path)
         if isinstance(kind, Foreign):
-            return Report(path, f"a {kind.name} file", kind.name, (f"cannot be read yet: {kind.advice}",))
+            return Report(path, f"a {kind.name} file", kind.name, (f"is not read: {kind.advice}",))
     return checkpoint_report(open_view(path), families)
 
 
 def holds_several(folder: Path) -> bool:
-    own_tree = any((folder / name).is_dir() for name in MODEL_FOLDERS)
-    return own_tree or (folder / PIPELINE_FILE).is_file() or expert_folders(folder) is not None
+    return is_models_tree(folder) or (folder / PIPELINE_FILE).is_file() or expert_folders(folder) is not None
 
 
 def folder_report(folder: Path, families: Sequence[Recogniser]) -> Report:
@@ -59,7 +58,7 @@ def folder_report(folder: Path, families: Sequence[Recogniser]) -> Report:
         for label, path in labelled(part, parts)
     }
     what = "two experts of one model" if expert_folders(folder) else "a pipeline of several models"
-    if any((folder / name).is_dir() for name in MODEL_FOLDERS):
+    if is_models_tree(folder):
         what = "a folder of models"
     return Report(folder, what, "folder", parts=reports)
 
@@ -84,7 +83,7 @@ def checkpoint_report(view: FileView, families: Sequence[Recogniser]) -> Report:
     return Report(
         path=view.path,
         what=described(contents, identity),
-        container="safetensors",
+        container=", ".join(sorted({container_of(file).name for file in view.files})),
         problems=(*problems(contents), *name_problems(identity)),
         needs=tuple(needs(recognition_view(view), identity)),
         contents=contents,

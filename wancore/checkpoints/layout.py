@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from wancore.checkpoints.all_in_one import parts_inside
 from wancore.checkpoints.candidates import (
     COMPONENT_PARTS,
     Candidates,
@@ -17,7 +18,7 @@ from wancore.checkpoints.candidates import (
 )
 from wancore.checkpoints.folder import PIPELINE_FILE, expert_folders, the_weights
 from wancore.checkpoints.jsonfile import read_json
-from wancore.checkpoints.models_tree import MODEL_FOLDERS, tree_above
+from wancore.checkpoints.models_tree import is_models_tree, tree_above
 from wancore.checkpoints.open import weights_at
 from wancore.checkpoints.parts import Part, Parts, layout_data
 from wancore.checkpoints.shards import Weights
@@ -39,7 +40,7 @@ def find_parts(path: Path | str, models: Path | str | None = None) -> Parts:
     path = Path(path)
     if not path.exists():
         raise CheckpointError(path, "no such file or folder")
-    if any((path / name).is_dir() for name in MODEL_FOLDERS):
+    if is_models_tree(path):
         return tree_parts(path, None)
     own = parts_at(path)
     tree = Path(models) if models is not None else tree_above(path)
@@ -107,11 +108,15 @@ def folder_parts(root: Path, weights: Weights | None = None) -> Parts:
 
 
 def file_parts(file: Path) -> Parts:
-    """A single file; with the standard name, the upstream folder it stands in. Experts pair by name."""
+    """A single file; with the standard name, the upstream folder it stands in. Experts pair by name.
+
+    An all-in-one file is its own VAE, text encoder and image encoder.
+    """
     weights = weights_at(file)
     if weights.standard and (file.parent / "config.json").is_file():
         return folder_parts(file.parent, weights)
-    return Parts(file.parent, {part: (path,) for part, path in with_partner(file).items()})
+    found: dict[Part, Path] = {**parts_inside(file), **with_partner(file)}
+    return Parts(file.parent, {part: (path,) for part, path in found.items()})
 
 
 def tree_parts(root: Path, transformer: Path | None) -> Parts:

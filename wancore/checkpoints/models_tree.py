@@ -7,16 +7,23 @@ from pathlib import Path, PurePosixPath
 
 from wancore.checkpoints.candidates import checkpoints_in
 from wancore.checkpoints.parts import layout_data
-from wancore.checkpoints.shards import SUFFIX
+from wancore.checkpoints.shards import WEIGHT_SUFFIXES
 from wancore.errors import CheckpointError, shown
 
+#: Where transformers lie; `checkpoints/` holds whole models in one file each, of any kind.
 MODEL_FOLDERS: tuple[str, ...] = tuple(layout_data()["folders"]["transformer"])
+TREE_MARKS = tuple(name for name in MODEL_FOLDERS if name != "checkpoints")
+
+
+def is_models_tree(folder: Path) -> bool:
+    """Whether `folder` is laid out as ComfyUI's `models/`; a folder `checkpoints/` alone is no sign."""
+    return any((folder / name).is_dir() for name in TREE_MARKS)
 
 
 def tree_above(path: Path) -> Path | None:
-    """The `models/` folder that `path` lies in, if it lies below its `diffusion_models/` or `unet/`."""
+    """The `models/` folder that `path` lies in, if it lies below one of its folders of transformers."""
     for parent in path.absolute().parents:
-        if parent.name in MODEL_FOLDERS:
+        if parent.name in MODEL_FOLDERS and is_models_tree(parent.parent):
             return parent.parent
     return None
 
@@ -24,8 +31,9 @@ def tree_above(path: Path) -> Path | None:
 def find_model(models: Path | str, name: str) -> Path:
     """The model called `name` below `models`: a file or folder, with or without suffix, either slash.
 
-    Looked for in `diffusion_models/` and `unet/`, and as a folder of its own beside them (an upstream or
-    diffusers repository). Raises `CheckpointError` naming near misses, or every match if there are several.
+    Looked for in `diffusion_models/`, `unet/` and `checkpoints/`, and as a folder of its own beside them
+    (an upstream or diffusers repository). Raises `CheckpointError` naming near misses, or every match if
+    there are several.
     """
     models = Path(models)
     if not models.is_dir():
@@ -50,8 +58,8 @@ def find_model(models: Path | str, name: str) -> Path:
 def named(folder: Path, relative: PurePosixPath) -> list[Path]:
     """What is called `relative` in `folder`, where the name may lack its suffix."""
     exact = folder / relative
-    with_suffix = exact.with_name(exact.name + SUFFIX)
-    return [path for path in (exact, with_suffix) if path.exists()]
+    with_suffix = (exact.with_name(exact.name + suffix) for suffix in WEIGHT_SUFFIXES)
+    return [path for path in (exact, *with_suffix) if path.exists()]
 
 
 def nearest(models: Path, name: str) -> str:
@@ -62,6 +70,6 @@ def nearest(models: Path, name: str) -> str:
         for path in checkpoints_in(models / folder, deep=True)
     ]
     if not there:
-        return f"{' and '.join(f'{folder}/' for folder in MODEL_FOLDERS)} hold none"
+        return f"{', '.join(f'{folder}/' for folder in MODEL_FOLDERS)} hold none"
     close = get_close_matches(name, there, n=3, cutoff=0.3) or there[:3]
     return f"there is {', '.join(close)}" + (", …" if len(there) > len(close) else "")

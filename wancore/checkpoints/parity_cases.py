@@ -30,6 +30,7 @@ from wancore.transformer.predict import EmbeddedText, Inputs, predict
 
 #: What config.json would say of a model whose file tells only shapes.
 STATED = ("num_heads", "text_len", "eps")
+UPSTREAM_TEXT_ROWS = 512
 
 
 @torch.no_grad()
@@ -108,10 +109,21 @@ def prediction(case: Case, model: WanTransformer) -> Tensor:
     latents = case.inputs["x"]
     frames, rows, columns = (n // p for n, p in zip(latents.shape[1:], model.config.patch_size, strict=True))
     layout = build_layout(Canvas(frames, rows, columns), model.frequencies)
-    image = case.inputs["clip_fea"][0] if "clip_fea" in case.inputs else None
-    # Not every config.json tells the length that text is padded to.
-    text = EmbeddedText.of(model, case.inputs["context"], image, case.config["text_len"])
-    return predict(model, Inputs(latents, case.inputs["t"], layout, text))
+    return predict(model, Inputs(latents, case.inputs["t"], layout, embedded_text(case, model)))
+
+
+def embedded_text(case: Case, model: WanTransformer) -> EmbeddedText:
+    """Text padded to the case's length, which not every config.json tells, and image tokens.
+
+    Upstream takes all but the last 512 rows for image tokens, whatever the length of the text. In a model
+    with a shorter one, as only cases have it, the later image tokens are then read as text.
+    """
+    text = model.embed_text(case.inputs["context"], case.config["text_len"])
+    if "clip_fea" not in case.inputs:
+        return EmbeddedText(text, None, model.text_keys(text))
+    rows = torch.cat((model.embed_image(case.inputs["clip_fea"][0]), text))
+    split = len(rows) - UPSTREAM_TEXT_ROWS
+    return EmbeddedText(rows[split:], rows[:split], model.text_keys(rows[split:], rows[:split]))
 
 
 def quant_linear(case: Case) -> Mapping[str, Tensor]:

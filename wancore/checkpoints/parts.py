@@ -12,7 +12,16 @@ from wancore.checkpoints.canonical import DATA
 from wancore.checkpoints.jsonfile import read_json
 from wancore.errors import CheckpointError
 
-Part = Literal["transformer", "transformer_2", "vae", "text_encoder", "tokenizer", "image_encoder", "preview"]
+Part = Literal[
+    "transformer",
+    "transformer_2",
+    "vae",
+    "text_encoder",
+    "tokenizer",
+    "image_encoder",
+    "audio_encoder",
+    "preview",
+]
 
 
 @cache
@@ -91,6 +100,10 @@ class Parts:
     @property
     def image_encoder(self) -> Path | None:
         return self.optional("image_encoder")
+
+    @property
+    def audio_encoder(self) -> Path | None:
+        return self.optional("audio_encoder")
 
     @property
     def preview(self) -> Path | None:

@@ -69,7 +69,7 @@ class Scaled:
         if scale is None:
             return None
         if codes not in CODE_NAMES:
-            return unknown_four_bit(layer, scale)
+            return unknown_four_bit(layer)
         kind = granularity(scale, layer.info.shape[0])
         name = (
             f"{CODE_NAMES[codes]} with {'one' if kind == 'tensor' else kind} scale{'s' * (kind != 'tensor')}"
@@ -80,13 +80,12 @@ class Scaled:
         return scaled_encoding(layer, scheme, name, scale, layer.full_precision)
 
 
-def unknown_four_bit(layer: StoredLayer, scale: TensorInfo) -> Encoding | None:
-    """4-bit floats without a description: their nibble and scale order depends on the writer's kernel."""
+def unknown_four_bit(layer: StoredLayer) -> Encoding | None:
+    """4-bit floats without a description: the order of values and scales depends on the writer's kernel."""
     if layer.info.dtype not in ("U8", "F4"):
         return None
-    name = "4-bit float with block scales"
     problem = "nothing in the file tells the order of its values"
-    return Encoding("fp4", name, {CODES: layer.info, SCALE: scale}, layer.info.shape, None, problem=problem)
+    return layer.unread("fp4", "4-bit float with block scales", problem)
 
 
 class WeightInt8:
@@ -106,9 +105,8 @@ class PlainFp8:
     def encoding(self, layer: StoredLayer) -> Encoding | None:
         if layer.leaf != "weight" or layer.info.dtype not in FP8_DTYPES or len(layer.info.shape) != 2:
             return None
-        return scaled_encoding(
-            layer, "fp8", f"plain {CODE_NAMES[layer.info.dtype]}", None, layer.full_precision
-        )
+        name = f"plain {CODE_NAMES[layer.info.dtype]}"
+        return scaled_encoding(layer, "fp8", name, None, layer.full_precision)
 
 
 @dataclass(frozen=True)
@@ -122,11 +120,4 @@ class Named:
     def encoding(self, layer: StoredLayer) -> Encoding | None:
         if not layer.name.endswith(self.suffix) or (self.dtypes and layer.info.dtype not in self.dtypes):
             return None
-        return Encoding(
-            "unknown",
-            self.name,
-            {CODES: layer.info},
-            layer.info.shape,
-            None,
-            problem="this format is not read",
-        )
+        return layer.unread("unknown", self.name, "this format is not read")

@@ -12,8 +12,11 @@ from wancore.checkpoints.jsonfile import read_json
 from wancore.errors import CheckpointError, shown
 
 SUFFIX = ".safetensors"
+GGUF_SUFFIX = ".gguf"
+#: Of the files that weights are read from, whatever they hold.
+WEIGHT_SUFFIXES = (SUFFIX, GGUF_SUFFIX)
 INDEX_SUFFIX = SUFFIX + ".index.json"
-SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
+SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.gguf)")
 BLOCK = re.compile(r"(non_block|block_\d+)\.safetensors")
 #: What diffusers, transformers and the upstream repositories call a folder's own weights.
 STANDARD_NAMES = ("diffusion_pytorch_model", "model")
@@ -40,14 +43,14 @@ def sharded(file: Path) -> Weights | None:
     match = SHARD.fullmatch(file.name)
     if not match:
         return None
-    name, count = match["name"], int(match["count"])
-    names = [f"{name}-{i:05d}-of-{count:05d}{SUFFIX}" for i in range(1, count + 1)]
+    name, count, suffix = match["name"], int(match["count"]), match["suffix"]
+    names = [f"{name}-{i:05d}-of-{count:05d}{suffix}" for i in range(1, count + 1)]
     files = tuple(file.parent / n for n in names)
     missing = [f.name for f in files if not f.exists()]
     if missing or file not in files:
         what = f"{len(missing)} of {count} shards are missing ({', '.join(missing[:3])})"
         raise CheckpointError(file, what if missing else f"is no shard of {count}")
-    return Weights(name + SUFFIX, files)
+    return Weights(name + suffix, files)
 
 
 def block_files(files: Iterable[Path]) -> Weights | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wancore.checkpoints.stored import TensorInfo
+from wancore.checkpoints.stored import CODES, Encoding, TensorInfo
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
 
@@ -17,6 +17,12 @@ PLAIN_DTYPES = frozenset(
 FP8_DTYPES = ("F8_E4M3", "F8_E5M2")
 MARKER = "scaled_fp8"  # of a whole file; two elements ask for products in full precision
 FULL_PRECISION_NUMEL = 2
+#: What has been seen beside quantised weights, under the name of their layer.
+SCALE_LEAVES = (
+    "scale_weight", "weight_scale", "weight_scale_2", "weight_global_scale", "_scale", "alpha", "scale_input",
+    "input_scale", "input_global_scale", "output_scale", "comfy_quant", "pre_quant_scale", "weight_s_rel",
+    "weight_s_channel", "weight_codebook", "weight_zero_point", "proj_down", "proj_up", "smooth_factor",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,11 @@ class StoredLayer:
             if marker is not None:
                 return marker.shape == (FULL_PRECISION_NUMEL,)
         return False
+
+    def unread(self, scheme: str, format: str, problem: str) -> Encoding:
+        """An encoding that only names a format; whatever else looks like a part of it belongs to it."""
+        beside = {leaf: info for leaf in SCALE_LEAVES if (info := self.beside(leaf)) is not None}
+        return Encoding(scheme, format, {CODES: self.info, **beside}, self.info.shape, None, problem=problem)
 
     def error(self, problem: str) -> CheckpointError:
         return CheckpointError(self.view.path, problem, self.name)

@@ -11,6 +11,7 @@ from wancore.errors import CheckpointError
 from wancore.vae.diffusers_keys import original_names
 
 PREFIX = "model."
+ALL_IN_ONE = "vae."  # its place in a file that holds other models too
 
 
 class VaeKind(Enum):
@@ -55,10 +56,12 @@ def recognise(view: FileView) -> VaeFile | None:
 
 
 def without_prefix(view: FileView) -> FileView:
-    """Cuts `model.` off the names if most of them have it.
+    """Cuts `model.` off the names if most of them have it; of an all-in-one file, keeps only its VAE.
 
     Raises `CheckpointError` where two names become one.
     """
+    if ALL_IN_ONE + "decoder.conv1.weight" in view or ALL_IN_ONE + "decoder.conv_in.weight" in view:
+        view = view.under(ALL_IN_ONE)
     prefixed = [key for key in view.entries if key.startswith(PREFIX)]
     if 2 * len(prefixed) <= len(view.entries):
         return view
