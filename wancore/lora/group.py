@@ -82,12 +82,14 @@ class Group:
         if down is not None or up is not None:
             present = self.keys["down" if up is None else "up"].name
             raise CheckpointError(self.path, f"has no {'up' if up is None else 'down'} matrix to it", present)
-        return self.lokr(alpha) or self.loha(alpha)
+        lokr = self.lokr(alpha)
+        return self.loha(alpha) if lokr is None else lokr
 
     def lokr(self, alpha: float | None) -> LoKr | None:
         w1 = self.factor("lokr_w1", "lokr_w1_a", "lokr_w1_b", None)
         w2 = self.factor("lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
         if w1 is None or w2 is None:
+            self.refuse_half("lokr_")
             return None
         # With both factors whole, trainers write an arbitrary alpha that must not count.
         rank = w2.rank or w1.rank
@@ -97,8 +99,14 @@ class Group:
         w1 = self.factor(None, "hada_w1_a", "hada_w1_b", "hada_t1")
         w2 = self.factor(None, "hada_w2_a", "hada_w2_b", "hada_t2")
         if w1 is None or w2 is None:
+            self.refuse_half("hada_")
             return None
         return LoHa(w1, w2, 1.0 if alpha is None or w1.rank is None else alpha / w1.rank)
+
+    def refuse_half(self, start: str) -> None:
+        """Raises `CheckpointError` if there is anything of a product that is not whole."""
+        if present := [key.name for role, key in self.keys.items() if role.startswith(start)]:
+            raise CheckpointError(self.path, "stands alone: what belongs to it is missing", present[0])
 
     def factor(self, whole: Role | None, a: Role, b: Role, core: Role | None) -> Factor | None:
         if whole is not None and (tensor := self.take(whole)) is not None:
