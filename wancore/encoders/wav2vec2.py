@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import nn
 
 from wancore.checkpoints import FileView
+from wancore.checkpoints.jsonfile import read_json
 from wancore.checkpoints.keymap import KeyMap
 from wancore.encoders.audio import check_waveform, resample_frames
 from wancore.encoders.build import as_view, build, configured, declared, head_count, levels
@@ -114,6 +115,16 @@ def load_wav2vec2(
     view = canonical(as_view(source), LAYOUTS, "wav2vec2 encoder")
     config = wav2vec2_config(view)
     return Wav2Vec2Encoder(build(lambda: Wav2Vec2Model(config), view, dtype, device))
+
+
+def normalises(source: Path | str) -> bool:
+    """Whether samples are normalised (`normalise_waveform`) before this encoder reads them.
+
+    As preprocessor_config.json beside the weights says; yes without one, as the released models have it.
+    """
+    path = Path(source)
+    stated = (path if path.is_dir() else path.parent) / "preprocessor_config.json"
+    return bool(read_json(stated).get("do_normalize", True)) if stated.is_file() else True
 
 
 def wav2vec2_config(view: FileView) -> Wav2Vec2Config:

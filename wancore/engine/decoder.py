@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from wancore.engine.tools import VideoCodec
-from wancore.plugins.family import DecodeSpan
+from wancore.plugins.family import DecodeSpan, Window
 
 
 def decode(vae: VideoCodec, latent: Tensor, spans: Sequence[DecodeSpan]) -> Iterator[Tensor]:
@@ -23,3 +24,31 @@ def decode(vae: VideoCodec, latent: Tensor, spans: Sequence[DecodeSpan]) -> Iter
             drop = max(0, drop - frames.shape[1])
             if kept.shape[1]:
                 yield kept
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Frames [3, n, H, W] of a window; those of `start` to `stop` are new and wanted."""
+
+    frames: Tensor
+    start: int
+    stop: int
+
+    @property
+    def fresh(self) -> Tensor:
+        return self.frames[:, self.start : self.stop]
+
+    def finished(self, finish: Callable[[Tensor], Tensor]) -> Chunk:
+        return replace(self, frames=finish(self.frames))
+
+
+def windowed(window: Window, frames: Iterable[Tensor]) -> Iterator[Chunk]:
+    """A window's frames, as they come; the last window ends with its last wanted frame."""
+    position = 0
+    for chunk in frames:
+        n = chunk.shape[1]
+        stop = min(n, max(0, window.frames - window.spare - position)) if window.spare else n
+        yield Chunk(chunk, min(n, max(0, window.known - position)), stop)
+        position += n
+        if window.last and stop < n:
+            return

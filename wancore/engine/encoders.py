@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wancore.engine.tools import VideoCodec
 from wancore.errors import InvalidInput
+from wancore.media.audio import read_audio
 from wancore.media.image import read_image
 from wancore.media.video import Video, read_video
 from wancore.sampling.noise import NoiseSource
@@ -29,6 +30,7 @@ class RequestTools:
     models: Models
     noise: NoiseSource
     _images: dict[str, Tensor] = field(default_factory=dict)
+    _audio: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -51,6 +53,14 @@ class RequestTools:
 
     def video(self, role: str) -> Video:
         return read_video(self.path(role), f"inputs.{role}")
+
+    def audio(self, role: str) -> Tensor:
+        if role not in self._audio:
+            self._audio[role] = torch.from_numpy(read_audio(self.path(role), field=f"inputs.{role}"))
+        return self._audio[role]
+
+    def speech(self, waveform: Tensor, frames: int) -> Tensor:
+        return self.models.encode_speech(waveform, frames)
 
     def path(self, role: str) -> Path:
         if role not in self.request.inputs:

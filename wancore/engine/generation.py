@@ -14,13 +14,14 @@ from wancore.checkpoints.parts import Parts
 from wancore.checkpoints.view import FileView
 from wancore.engine.attachment import AttachedFamily
 from wancore.engine.compose import Composed, compose
-from wancore.engine.decoder import decode
+from wancore.engine.decoder import Chunk, decode, windowed
 from wancore.engine.encoders import RequestTools
 from wancore.engine.expert import LoadedExpert
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan
 from wancore.engine.preview import preview
 from wancore.engine.sampler import Sampling, sample
+from wancore.engine.texts import EmbeddedTexts
 from wancore.engine.timing import Stages
 from wancore.errors import InvalidInput
 from wancore.events import Accepted, Event, Finished, Frames, Loading, Preview, Progress
@@ -39,7 +40,6 @@ from wancore.sampling.solver import Schedule, SolverSpec
 from wancore.sampling.windows import WindowPlan
 from wancore.transformer.attached import Attached
 from wancore.transformer.canvas import Canvas
-from wancore.transformer.predict import EmbeddedText
 
 
 class Generation:
@@ -65,7 +65,7 @@ class Generation:
         ]
         stride = plan.base.temporal_stride
         self.overlap = overlap_plan(self.request, self.lead.frames, len(self.schedule), stride)
-        self.texts: dict[tuple[str, str, str], EmbeddedText] = {}
+        self.texts = EmbeddedTexts()
         self.stages = Stages()
         self.steps_done = self.sent = 0
 
@@ -186,23 +186,21 @@ class Generation:
     def decode(
         self, prepared: Any, window: Window, conditioning: Composed, latent: Tensor
     ) -> Generator[Event, None, list[Tensor]]:
-        chunks = decode(self.models.vae, latent, self.family.decode(conditioning.canvas))
+        spans = self.family.decode(conditioning.canvas)
+        chunks = windowed(window, decode(self.models.vae, latent, spans))
         kept: list[Tensor] = []
-        position = 0
-        while (frames := self.next_chunk(prepared, chunks)) is not None:
-            fresh = frames[:, max(0, window.known - position) :]
-            position += frames.shape[1]
+        while (chunk := self.next_chunk(prepared, chunks)) is not None:
             if not window.last:
-                kept.append(frames)
-            if fresh.shape[1]:
-                yield Frames(self.sent, to_uint8(fresh).cpu().numpy())
-                self.sent += fresh.shape[1]
+                kept.append(chunk.frames)
+            if chunk.fresh.shape[1]:
+                yield Frames(self.sent, to_uint8(chunk.fresh).cpu().numpy())
+                self.sent += chunk.fresh.shape[1]
         return kept
 
-    def next_chunk(self, prepared: Any, chunks: Iterator[Tensor]) -> Tensor | None:
+    def next_chunk(self, prepared: Any, chunks: Iterator[Chunk]) -> Chunk | None:
         with self.stages("decoding"), torch.no_grad():
-            frames = next(chunks, None)
-            return frames if frames is None else self.family.finish(prepared, frames)
+            chunk = next(chunks, None)
+            return chunk and chunk.finished(lambda frames: self.family.finish(prepared, frames))
 
 
 def chosen_methods(request: Request, methods: Mapping[str, MethodSpec]) -> list[tuple[MethodSpec, Any]]:

@@ -15,10 +15,13 @@ from wancore.checkpoints.memory import check_fits
 from wancore.checkpoints.open import open_view
 from wancore.checkpoints.ownership import BASE
 from wancore.checkpoints.parts import Parts
+from wancore.encoders.audio import normalise_waveform
 from wancore.encoders.cache import PromptCache
 from wancore.encoders.image import ImageEncoder, load_image_encoder
 from wancore.encoders.text import TextEncoder, encoder_identity, load_text_encoder
+from wancore.encoders.wav2vec2 import Wav2Vec2Encoder, load_wav2vec2, normalises
 from wancore.engine.modules import ExpertFiles, split
+from wancore.engine.speech import speech_encoder
 from wancore.plugins.family import Base, Family, Place
 from wancore.transformer.adapter import Adapter
 from wancore.transformer.load import load_transformer
@@ -102,6 +105,15 @@ class Models:
         with on_device(encoder, self.device) as ready:
             return ready.encode([image.to(self.device) for image in images]).cpu()
 
+    def encode_speech(self, waveform: Tensor, frames: int) -> Tensor:
+        """wav2vec2's hidden states [levels, frames, D] of 16 kHz samples [S], on the CPU."""
+        path = speech_encoder(self.parts, "wav2vec2")
+        encoder = self._once("speech encoder", lambda: load_wav2vec2(path))
+        if normalises(path):
+            waveform = normalise_waveform(waveform)
+        with on_device(encoder, self.device) as ready:
+            return ready(waveform.to(self.device), frames).cpu()
+
     @property
     def preview(self) -> PreviewDecoder | None:
         """The TAEHV decoder, if the model comes with one."""
@@ -126,7 +138,7 @@ class VisitingText:
 @contextmanager
 def on_device(encoder: T, device: torch.device) -> Iterator[T]:
     """The encoder on `device` while in use, on the CPU afterwards."""
-    moved: TextEncoder | ImageEncoder = encoder  # type: ignore[assignment]
+    moved: TextEncoder | ImageEncoder | Wav2Vec2Encoder = encoder  # type: ignore[assignment]
     try:
         yield moved.to(device)  # type: ignore[misc]
     finally:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from wancore.engine.compose import Composed
 from wancore.engine.expert import Expert
+from wancore.engine.texts import EmbeddedTexts
 from wancore.sampling.guided import Pass
 from wancore.sampling.method import Method
 from wancore.transformer.attached import Scope
@@ -33,7 +34,7 @@ class WindowPredictor:
     window: int = 0
     overlap: int = 0
     methods: Sequence[Method] = ()
-    texts: dict[tuple[str, str, str], EmbeddedText] = field(default_factory=dict)
+    texts: EmbeddedTexts = field(default_factory=EmbeddedTexts)
     _segments: dict[tuple[str, Variants], tuple[Segment, ...]] = field(default_factory=dict)
     _layouts: dict[tuple[object, ...], Layout] = field(default_factory=dict)
 
@@ -60,12 +61,7 @@ class WindowPredictor:
         return x if channels is None else torch.cat((x, channels.tensor.to(x)))
 
     def text(self, expert: Expert, name: str, variants: Mapping[str, str]) -> EmbeddedText:
-        text, image = variants.get("text", "on"), variants.get("image", "on")
-        key = (name, text, image)
-        if key not in self.texts:
-            texts, images = self.conditioning.texts, self.conditioning.images
-            self.texts[key] = expert.embed_text(texts.get(text), images.get(image))
-        return self.texts[key]
+        return self.texts.of(expert, name, variants, self.conditioning.texts, self.conditioning.images)
 
     def data(self, variants: Mapping[str, str]) -> dict[str, object]:
         """Each slot's payload in this pass; a slot without a payload for its variant is off."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from wancore.engine.compose import Composed
 from wancore.engine.expert import Expert
 from wancore.engine.predictor import WindowPredictor
+from wancore.engine.texts import EmbeddedTexts
 from wancore.plugins.family import Lead
 from wancore.sampling.fusion import WindowAt, Windowed
 from wancore.sampling.guidance import Guidance
@@ -21,7 +22,6 @@ from wancore.sampling.noise import NoiseSource
 from wancore.sampling.rounds import in_rounds
 from wancore.sampling.solver import Schedule, SolverSpec
 from wancore.sampling.windows import WindowPlan
-from wancore.transformer.predict import EmbeddedText
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Sampling:
     experts: tuple[str, ...]
     expert: Callable[[str], Expert]
     methods: Sequence[Method] = ()
-    texts: dict[tuple[str, str, str], EmbeddedText] = field(default_factory=dict)
+    texts: EmbeddedTexts = field(default_factory=EmbeddedTexts)
     window: int = 0
     overlap: WindowPlan | None = None
 

@@ -66,6 +66,17 @@ class Tools(Protocol):
         """The video given for `role`."""
         ...
 
+    def audio(self, role: str) -> Tensor:
+        """The sound given for `role`: float32 samples [S], mono, 16 kHz."""
+        ...
+
+    def speech(self, waveform: Tensor, frames: int) -> Tensor:
+        """wav2vec2's hidden states [levels, frames, D] of samples [S] at 16 kHz.
+
+        The first level is the embedding; the convolution features are resampled to `frames` before it.
+        """
+        ...
+
     def draw(self, shape: Sequence[int]) -> Tensor:
         """Standard normal noise from the request's generator; families draw in a fixed order."""
         ...

@@ -93,7 +93,8 @@ class Window:
     """A stretch of the video that is denoised on its own.
 
     Pixel frames [start, start + frames); of these, the first `known` are already out and not
-    sent again. `last`: no window follows.
+    sent again, and the last `spare` are past the end of the video and never sent. `last`: no window
+    follows.
     """
 
     index: int
@@ -101,6 +102,7 @@ class Window:
     frames: int
     known: int = 0
     last: bool = True
+    spare: int = 0
 
 
 @dataclass(frozen=True)
