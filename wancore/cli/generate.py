@@ -66,6 +66,7 @@ def generate(
     text_encoder: Annotated[Path | None, Opt(help="text encoder, instead of the one found")] = None,
     tokenizer: Annotated[Path | None, Opt(help="tokenizer, instead of the one found")] = None,
     image_encoder: Annotated[Path | None, Opt(help="CLIP, instead of the one found")] = None,
+    audio_encoder: Annotated[Path | None, Opt(help="wav2vec2 or Whisper, instead of the one found")] = None,
     transformer_2: Annotated[Path | None, Opt(help="low-noise expert, instead of the one found")] = None,
     device: Annotated[str | None, Opt(help="auto, cpu, cuda or cuda:N")] = None,
     dtype: Annotated[str | None, Opt(help="auto, float32, bfloat16 or float16")] = None,
@@ -100,7 +101,8 @@ def generate(
     }
     settings = {
         "models": models, "device": device, "dtype": dtype, "vae": vae, "text_encoder": text_encoder,
-        "tokenizer": tokenizer, "image_encoder": image_encoder, "transformer_2": transformer_2,
+        "tokenizer": tokenizer, "image_encoder": image_encoder, "audio_encoder": audio_encoder,
+        "transformer_2": transformer_2,
     }  # fmt: skip
     from wancore.cli.produce import produce
 

@@ -77,6 +77,8 @@ def with_defaults(fields: dict[str, Any], engine: Engine) -> dict[str, Any]:
     defaults: dict[str, Any] = {"model": settings.model, "frames": settings.frames, "fps": settings.fps}
     if settings.width is not None and settings.height is not None:
         defaults["size"] = f"{settings.width}x{settings.height}"
+    if "sigmas" not in fields:
+        defaults["steps"] = settings.steps
     return {**{name: value for name, value in defaults.items() if value is not None}, **fields}
 
 

@@ -63,7 +63,8 @@ class Engine:
 
     def plan(self, request: Request) -> Plan:
         """Validates a request against its model, from headers alone; nothing is loaded."""
-        return plan_request(request, self.parts(request), self.families, self.locate)
+        plan = plan_request(request, self.parts(request), self.families, self.locate)
+        return plan.with_parameters(self.settings.parameters)
 
     def locate(self, name: str) -> Path:
         """A file or folder by its path, or by its name under the models folder."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from wancore.checkpoints.base import transformer_config
 from wancore.checkpoints.canonical import open_transformer
@@ -42,6 +43,19 @@ class Plan:
     base: Base
     experts: Mapping[str, ExpertFiles]
     seed: int
+
+    def with_parameters(self, defaults: Mapping[str, Any]) -> Plan:
+        """The same with `defaults` for those of its families' parameters that the request leaves open."""
+
+        def filled(family: Family, params: Mapping[str, Any]) -> dict[str, Any]:
+            return {**{k: v for k, v in defaults.items() if k in family.parameters.model_fields}, **params}
+
+        attachments = tuple(
+            use.model_copy(update={"params": filled(family, use.params)})
+            for family, use in zip(self.attachments, self.request.attachments, strict=True)
+        )
+        fields = {"params": filled(self.family, self.request.params), "attachments": attachments}
+        return replace(self, request=self.request.model_copy(update=fields))
 
     @property
     def families(self) -> tuple[Family, ...]:

@@ -1,7 +1,7 @@
 """Settings: flags first, then `WANCORE_*` variables, then `wancore.toml` in the working folder.
 
-The ancestor's variables (`WIDTH`, `HEIGHT`, `FRAME_RATE`, `MAX_FRAMES`) are defaults of the matching
-settings, after all of these.
+The ancestor's variables (`WIDTH`, `HEIGHT`, `FRAME_RATE`, `MAX_FRAMES`, `MAX_STEPS`, `MOTION_FRAME`) are
+defaults of the matching settings, after all of these.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -24,7 +24,14 @@ from wancore.checkpoints.parts import Part
 from wancore.plugins.inputs import first_problem
 
 #: Setting -> the ancestor's variable.
-ANCESTOR = {"width": "WIDTH", "height": "HEIGHT", "fps": "FRAME_RATE", "frames": "MAX_FRAMES"}
+ANCESTOR = {
+    "width": "WIDTH",
+    "height": "HEIGHT",
+    "fps": "FRAME_RATE",
+    "frames": "MAX_FRAMES",
+    "steps": "MAX_STEPS",
+    "motion_frame": "MOTION_FRAME",
+}
 
 
 def comma_separated(value: object) -> object:
@@ -69,18 +76,37 @@ class Settings(BaseSettings):
     text_encoder: Path | None = Field(default=None, description="text encoder, instead of the one found")
     tokenizer: Path | None = Field(default=None, description="tokenizer, instead of the one found")
     image_encoder: Path | None = Field(default=None, description="CLIP file, instead of the one found")
+    audio_encoder: Path | None = Field(
+        default=None, description="wav2vec2 or Whisper, instead of the one found"
+    )
     preview: Path | None = Field(default=None, description="preview decoder, instead of the one found")
     transformer_2: Path | None = Field(default=None, description="low-noise expert, instead of the one found")
     width: int | None = Field(default=None, ge=16, le=8192, description="default width in pixels")
     height: int | None = Field(default=None, ge=16, le=8192, description="default height in pixels")
     fps: float | None = Field(default=None, gt=0, le=240, description="default frames per second")
     frames: int | None = Field(default=None, ge=1, description="default number of frames")
+    steps: int | None = Field(default=None, ge=1, le=1000, description="default number of denoising steps")
+    motion_frame: int | None = Field(
+        default=None,
+        ge=1,
+        description="default of the parameter motion_frame, for families that have it; rounded to 4n + 1",
+    )
+
+    @field_validator("motion_frame")
+    @classmethod
+    def whole_latent_frames(cls, frames: int | None) -> int | None:
+        return frames if frames is None else 4 * round((frames - 1) / 4) + 1
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Defaults of families' parameters, by name."""
+        return {"motion_frame": self.motion_frame} if self.motion_frame is not None else {}
 
     @property
     def chosen_parts(self) -> dict[Part, Path]:
         """The parts that the user names."""
         parts: tuple[Part, ...] = (
-            "vae", "text_encoder", "tokenizer", "image_encoder", "preview", "transformer_2"
+            "vae", "text_encoder", "tokenizer", "image_encoder", "audio_encoder", "preview", "transformer_2"
         )  # fmt: skip
         return {part: path for part in parts if (path := getattr(self, part)) is not None}
 
