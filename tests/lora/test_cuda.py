@@ -1,0 +1,117 @@
+"""What is done differently on a GPU: weights overwritten in place, differences copied ahead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.lora.adapters import lora, low_rank, model, weights, write
+from tests.transformer.models import noise, relative
+from wancore.checkpoints.open import open_view
+from wancore.lora.choose import Mode
+from wancore.lora.runtime import LoraOptions, apply_loras
+from wancore.quant.linear import Linear
+from wancore.quant.scaled import ScaledWeight
+from wancore.transformer.canvas import Canvas
+from wancore.transformer.layout import build_layout
+from wancore.transformer.model import WanTransformer
+from wancore.transformer.predict import EmbeddedText, Inputs, predict
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+SIZES = {"dim": 1024, "ffn_dim": 2048, "num_heads": 8, "num_layers": 4}
+
+
+def cuda_model(dtype: torch.dtype = torch.bfloat16) -> WanTransformer:
+    return model(dtype, **SIZES).cuda()
+
+
+def cuda_velocity(base: WanTransformer) -> torch.Tensor:
+    layout = build_layout(Canvas(2, 8, 8), base.frequencies, device=base.device)
+    text = EmbeddedText.of(base, noise(4, 12, seed=51).cuda())
+    latents = noise(4, 2, 16, 16, seed=50).cuda()
+    with torch.no_grad():
+        return predict(base, Inputs(latents, torch.tensor([600.0]).cuda(), layout, text)).cpu()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = model(**SIZES)
+    tensors = low_rank(base, rank=8, scale=0.05) | {
+        "diffusion_model.blocks.0.diff_m": noise(1, 6, 1024) * 0.05,
+        "diffusion_model.head.head.diff": noise(16, 1024) * 0.01,
+        "diffusion_model.blocks.1.ffn.0.diff_b": noise(2048) * 0.05,
+    }
+    return write(tmp_path_factory.mktemp("lora") / "a.safetensors", tensors)
+
+
+@pytest.mark.parametrize("mode", ["merged", "on-the-fly", "streaming", "auto"])
+def test_as_on_the_cpu_step_after_step(mode: Mode, file: Path) -> None:
+    base, reference = cuda_model(torch.float32), model(**SIZES)
+    adapter = lora(file, strength=(1.0, 1.0, -0.5, 0.0))
+    with (
+        apply_loras(base, [adapter], LoraOptions(mode, timing=True)) as applied,
+        apply_loras(reference, [adapter], LoraOptions("merged")) as exact,
+    ):
+        for step in (0, 1, 2, 3, 2):
+            applied.set_step(step)
+            exact.set_step(step)
+            assert relative(cuda_velocity(base), reference_velocity(reference)) < 2e-3
+        applied.statistics.window_done()
+        assert applied.statistics.windows[0] > 0
+
+
+def reference_velocity(base: WanTransformer) -> torch.Tensor:
+    layout = build_layout(Canvas(2, 8, 8), base.frequencies)
+    text = EmbeddedText.of(base, noise(4, 12, seed=51))
+    with torch.no_grad():
+        return predict(base, Inputs(noise(4, 2, 16, 16, seed=50), torch.tensor([600.0]), layout, text))
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+@pytest.mark.parametrize("mode", ["merged", "on-the-fly", "streaming"])
+def test_the_same_bits_at_the_same_addresses(mode: Mode, from_file: bool, file: Path, tmp_path: Path) -> None:
+    base = cuda_model()
+    before, addresses = weights(base), {n: p.data_ptr() for n, p in base.named_parameters()}
+    source = open_view(write(tmp_path / "m.safetensors", before)) if from_file else None
+    with apply_loras(base, [lora(file, strength=(1.0, 0.5))], LoraOptions(mode, source=source)) as applied:
+        applied.set_step(1)
+        q = base.get_parameter("blocks.0.self_attn.q.weight")
+        assert q.data_ptr() == addresses["blocks.0.self_attn.q.weight"]
+        assert torch.equal(q, before["blocks.0.self_attn.q.weight"]) == (mode != "merged")
+    assert {n: p.data_ptr() for n, p in base.named_parameters()} == addresses
+    assert all(torch.equal(value, before[n]) for n, value in weights(base).items())
+
+
+@pytest.mark.parametrize("mode", ["merged", "on-the-fly", "streaming"])
+def test_quantised_layers(mode: Mode, file: Path) -> None:
+    base = cuda_model()
+    for block in base.blocks:
+        old = block.ffn[0]
+        zeros = torch.zeros(old.weight.shape, device="cuda").to(torch.float8_e4m3fn)
+        weight = ScaledWeight("fp8", zeros, torch.ones(1, device="cuda")).quantised(old.weight.float())
+        block.ffn[0] = Linear(weight, old.bias.detach())
+    before = {name: buffer.clone() for name, buffer in base.named_buffers()}
+    plain = cuda_velocity(base)
+    with apply_loras(base, [lora(file)], LoraOptions(mode)):
+        got = cuda_velocity(base)
+        assert relative(got, plain) > 1e-2 and all(b.is_cuda for b in base.buffers())
+    after = dict(base.named_buffers())
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[n].view(torch.uint8), before[n].view(torch.uint8)) for n in before)
+    assert torch.equal(cuda_velocity(base), plain)
+
+
+def test_streaming_holds_two_differences_on_the_device(file: Path) -> None:
+    """However far the host runs ahead of the device."""
+    base = cuda_model()
+    with apply_loras(base, [lora(file)], LoraOptions("streaming")):
+        cuda_velocity(base)
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()
+        for _ in range(5):
+            cuda_velocity(base)
+        largest = 2048 * 1024 * 2
+        assert torch.cuda.max_memory_allocated() - held < 8 * largest

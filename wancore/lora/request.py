@@ -1,0 +1,112 @@
+"""A request's adapters: on every expert of its model, step by step, and off again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from torch import Tensor, nn
+
+from wancore.lora.applied import AppliedLoras, Lora
+from wancore.lora.find import find_lora
+from wancore.lora.runtime import DEFAULTS, Expert, LoraOptions, apply_loras
+from wancore.lora.spec import LoraSpec
+from wancore.sampling.hooks import NoHooks, Step
+from wancore.sampling.solver import Draw
+
+
+def located(specs: Iterable[LoraSpec], models: Path | None) -> tuple[Lora, ...]:
+    """Each adapter with its file, found below the folder `models`. Raises `InvalidInput`."""
+    return tuple(Lora(spec, find_lora(models, spec.name)) for spec in specs)
+
+
+class RequestLoras:
+    """Adapters on the experts of one model, by the experts' names ("" for an only one).
+
+    Raises as `apply_loras` does; nothing is changed then.
+    """
+
+    def __init__(
+        self,
+        experts: Mapping[str, nn.Module],
+        loras: Sequence[Lora],
+        options: LoraOptions = DEFAULTS,
+        attached: Sequence[nn.Module] = (),
+    ) -> None:
+        self.applied: dict[str, AppliedLoras] = {}
+        try:
+            for name, model in experts.items() if loras else ():
+                expert = expert_name(name)
+                self.applied[name] = apply_loras(model, loras, options, attached=attached, expert=expert)
+        except BaseException:
+            self.restore()
+            raise
+
+    def set_step(self, step: int) -> bool:
+        """As `AppliedLoras.set_step`, on every expert."""
+        changed = [applied.set_step(step) for applied in self.applied.values()]
+        return any(changed)
+
+    def hooks(self, changed: Callable[[], None]) -> StepStrengths:
+        """For the denoising loop; `changed` drops what was computed with other strengths."""
+        return StepStrengths(self, changed)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether any strength differs from step to step."""
+        return any(not lora.spec.constant for applied in self.applied.values() for lora in applied.loras)
+
+    def window_done(self) -> None:
+        for applied in self.applied.values():
+            applied.statistics.window_done()
+
+    def describe(self) -> str:
+        """What was chosen and why, a line each, by expert."""
+        return self._lines({name: applied.describe() for name, applied in self.applied.items()})
+
+    def report(self) -> str:
+        """What adapters have cost so far, a line each, by expert."""
+        return self._lines({name: applied.report() for name, applied in self.applied.items()})
+
+    @staticmethod
+    def _lines(texts: Mapping[str, str]) -> str:
+        return "\n".join(
+            f"{name} expert: {line}" if name else line
+            for name, text in texts.items()
+            for line in text.splitlines()
+        )
+
+    def restore(self) -> None:
+        """Takes everything off, the last first."""
+        for applied in reversed(list(self.applied.values())):
+            applied.restore()
+        self.applied = {}
+
+    def __enter__(self) -> RequestLoras:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.restore()
+
+
+class StepStrengths(NoHooks):
+    """Sets the strengths of each step before the model is called."""
+
+    def __init__(self, loras: RequestLoras, changed: Callable[[], None]) -> None:
+        self._loras, self._changed = loras, changed
+
+    def model_input(self, x: Tensor, draw: Draw, step: Step) -> Tensor:
+        if self._loras.set_step(step.index):
+            self._changed()
+        return x
+
+
+def expert_name(name: str) -> Expert:
+    """The experts of a model as adapters know them."""
+    match name:
+        case "" | "high" | "low":
+            return name
+    raise ValueError(f"an expert called {name!r}: adapters know high and low")
