@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from google.rpc import code_pb2
 from wancore_proto.v1 import asset_service_pb2
@@ -37,7 +37,7 @@ class AssetKeeper:
 
     def __init__(self, store: Store, folder: DataFolder, settings: ServerSettings) -> None:
         self.store, self.folder, self.settings = store, folder, settings
-        self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.locks = WeakValueDictionary[str, asyncio.Lock]()
 
     def partial(self, owner: str, digest: str) -> Path:
         return self.folder.uploads / f"{hashlib.sha256(owner.encode()).hexdigest()[:16]}-{digest}"
@@ -54,7 +54,8 @@ class AssetKeeper:
         if size < 1:
             raise invalid_field("header.size_bytes", "at least 1")
         path = self.partial(owner, digest)
-        async with self.locks[path.name]:
+        lock = self.locks.setdefault(path.name, asyncio.Lock())
+        async with lock:
             found = (await self.store.assets(owner, [digest])).get(digest)
             if found is not None:
                 return found
@@ -89,11 +90,13 @@ class AssetKeeper:
                     raise exhausted("DISK_LOW", "the disk of the server is full", "disk", 60) from error
                 reached += len(fresh)
         finally:
+            if not os.fstat(descriptor).st_size:  # a header without data leaves nothing behind
+                path.unlink(missing_ok=True)
             os.close(descriptor)
 
     async def finish(self, owner: str, digest: str, size: int, path: Path) -> AssetRow:
         """Raises `DIGEST_MISMATCH`, `ASSET_UNREADABLE`."""
-        reached = path.stat().st_size
+        reached = self.reached(owner, digest)
         if reached < size:
             raise mismatch(f"{reached} bytes have arrived, the header says {size}; go on from there")
         if f"sha256-{await asyncio.to_thread(file_digest, path)}" != digest:

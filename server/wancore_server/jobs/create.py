@@ -40,6 +40,7 @@ class Creation:
     async def check(self, spec: job_pb2.JobSpec, owner: str) -> Checked:
         """Raises `ApiError` for what is wrong with a request."""
         validation = Validation(spec, self.catalog, self.settings)
+        validation.limits()
         assets = await self.store.assets(owner, validation.digests())
         return validation.check(assets)
 

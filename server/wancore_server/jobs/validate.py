@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ KINDS = {
     Declaration.TYPE_MASK: (Kind.KIND_IMAGE, Kind.KIND_VIDEO),
 }
 MAX_SEED = 2**63 - 1
-MAX_ATTACHMENTS, MAX_METHODS = 8, 16
+MAX_ATTACHMENTS, MAX_METHODS, MAX_GUIDANCE, MAX_ENCODINGS, MAX_INPUTS = 8, 16, 2, 16, 64
 MAX_FRAMES, MAX_STEPS = 100_000, 1000
 EXACT = 2**53  # doubles hold integers below this
 
@@ -50,8 +50,7 @@ class Validation:
         self.spec, self.catalog, self.settings = spec, catalog, settings
 
     def check(self, assets: Mapping[str, AssetRow]) -> Checked:
-        """Raises `ApiError`. `assets`: those of the request's digests that are there."""
-        self.limits()
+        """Raises `ApiError`, after `limits`. `assets`: those of the request's digests that are there."""
         lead = self.lead()
         families = (lead, *(self.catalog.family(use.family) for use in self.spec.attachments))
         found = list(self.violations(families))
@@ -95,6 +94,18 @@ class Validation:
         )
 
     def limits(self) -> None:
+        """Raises `LIMIT_EXCEEDED`. What it lets pass is small enough to be looked at item by item."""
+        spec = self.spec
+        self.counts(
+            ("spec.attachments", spec.attachments, MAX_ATTACHMENTS),
+            ("spec.sampling.methods", spec.sampling.methods, MAX_METHODS),
+            ("spec.sampling.guidance", spec.sampling.guidance, MAX_GUIDANCE),
+            ("spec.delivery.encodings", spec.delivery.encodings, MAX_ENCODINGS),
+            ("spec.inputs", spec.inputs, MAX_INPUTS),
+        )
+        self.counts(
+            *((f"spec.attachments[{i}].inputs", u.inputs, MAX_INPUTS) for i, u in enumerate(spec.attachments))
+        )
         for field in ("prompt", "negative_prompt"):
             size = len(getattr(self.spec, field).encode())
             if size > self.settings.prompt_bytes:
@@ -107,8 +118,11 @@ class Validation:
         for struct in structs:
             if (deep := depth(struct)) > self.settings.parameter_depth:
                 raise limit_exceeded("spec.params", self.settings.parameter_depth, deep)
-        if len(self.spec.attachments) > MAX_ATTACHMENTS:
-            raise limit_exceeded("spec.attachments", MAX_ATTACHMENTS, len(self.spec.attachments))
+
+    def counts(self, *repeated: tuple[str, Sized, int]) -> None:
+        for field, values, most in repeated:
+            if len(values) > most:
+                raise limit_exceeded(field, most, len(values))
 
     def violations(self, families: tuple[catalog_service_pb2.Family, ...]) -> Iterator[Violation]:
         spec = self.spec
@@ -152,13 +166,11 @@ class Validation:
             yield Violation("spec.sampling.steps", f"1 to {MAX_STEPS}, or 0 for the default")
         if sampling.solver and sampling.solver not in found.solvers:
             yield Violation("spec.sampling.solver", f"one of: {', '.join(found.solvers)}")
-        if len(sampling.guidance) > 2 or not all(math.isfinite(g) for g in sampling.guidance):
+        if not all(math.isfinite(g) for g in sampling.guidance):
             yield Violation("spec.sampling.guidance", "one or two finite numbers")
         if sampling.HasField("shift") and not 0 < sampling.shift <= 100:
             yield Violation("spec.sampling.shift", "above 0, at most 100")
-        if len(sampling.methods) > MAX_METHODS:
-            yield Violation("spec.sampling.methods", f"at most {MAX_METHODS}")
-        for i, use in enumerate(sampling.methods[:MAX_METHODS]):
+        for i, use in enumerate(sampling.methods):
             method = self.catalog.method(use.name)
             if method is None:
                 names = ", ".join(m.name for m in found.methods) or "none installed"

@@ -6,14 +6,15 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from wancore_server.errors import ApiError, exhausted, unavailable
+from wancore_server.errors import ApiError, exhausted, invalid_field, limit_exceeded, unavailable
 from wancore_server.metrics import Metrics
 from wancore_server.security.tokens import Tokens, current_caller, require_scope
 from wancore_server.store import StoreBusy
@@ -31,10 +32,13 @@ SCOPES = {
     "AdminService": "admin",
 }
 PREFIX = "/wancore.v1."
-OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")  # need no token: they tell nothing of callers
+HEALTH = "/grpc.health.v1.Health/"  # needs no token, as reflection does not: neither tells of callers
 CALLS_PER_VIEWER = 4  # calls at once, of all kinds, as a multiple of `max_viewers`
+REQUEST_BYTES = 256 * 1024  # of a message without file bytes: decoding more holds up the event loop
+WITH_DATA = "AssetService/UploadAsset"
 
 Handler = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
+Decode = Callable[[bytes], Any]
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -51,15 +55,22 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     ) -> grpc.RpcMethodHandler | None:
         handler = await continuation(details)
         method: str = details.method
-        if handler is None or method.startswith(OPEN) or not method.startswith(PREFIX):
+        if handler is None or not method.startswith((PREFIX, HEALTH)):
             return handler
         name = method.removeprefix(PREFIX)
-        scope = SCOPES.get(name) or SCOPES[name.partition("/")[0]]
+        scope = None if method.startswith(HEALTH) else SCOPES.get(name) or SCOPES[name.partition("/")[0]]
         authorization = dict(details.invocation_metadata).get("authorization")
+        decode = decoder(handler.request_deserializer, name)
 
         def guarded(inner: Handler) -> Handler:
+            async def decoded(request: Any, context: grpc.aio.ServicerContext) -> Any:
+                each = decode_each(request, decode) if handler.request_streaming else decode(request)
+                return await inner(each, context)
+
             async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
-                return await self.call(inner, request, context, name, scope, authorization)
+                if scope is None:
+                    return await checked(decoded, request, context)
+                return await self.call(decoded, request, context, name, scope, authorization)
 
             return call
 
@@ -69,7 +80,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             (True, False): grpc.stream_unary_rpc_method_handler,
         }[(handler.request_streaming, handler.response_streaming)]
         inner = handler.unary_unary or handler.unary_stream or handler.stream_unary
-        return make(guarded(inner), handler.request_deserializer, handler.response_serializer)
+        return make(guarded(inner), None, handler.response_serializer)
 
     async def call(
         self, inner: Handler, request: Any, context: grpc.aio.ServicerContext, name: str, scope: str,
@@ -96,6 +107,32 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         finally:
             self.calls -= 1
             self.metrics.call_time.labels(name, code).observe(time.perf_counter() - started)
+
+
+async def checked(inner: Handler, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    try:
+        return await inner(request, context)
+    except ApiError as error:
+        await refuse(context, error)
+
+
+def decoder(deserialize: Decode, name: str) -> Decode:
+    """Decodes a request; gRPC's own way tells the caller UNKNOWN and the name of a Python class."""
+
+    def decode(data: bytes) -> Any:
+        if name != WITH_DATA and len(data) > REQUEST_BYTES:
+            raise limit_exceeded("request", REQUEST_BYTES, len(data))
+        try:
+            return deserialize(data)
+        except DecodeError:
+            raise invalid_field("request", f"is not in the wire format of a request to {name}") from None
+
+    return decode
+
+
+async def decode_each(requests: AsyncIterator[bytes], decode: Decode) -> AsyncIterator[Any]:
+    async for data in requests:
+        yield decode(data)
 
 
 async def refuse(context: grpc.aio.ServicerContext, error: ApiError) -> None:

@@ -22,6 +22,8 @@ from wancore_server.services.paging import decode_token, encode_token, page_size
 from wancore_server.store import Store
 
 Context = grpc.aio.ServicerContext
+PAGE_BYTES = 3 * 2**20  # a page of jobs with long prompts ends early: clients take 4 MiB
+MAX_TIME = 2**63 - 1  # ns since 1970, as the store holds it
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):  # type: ignore[misc]
@@ -61,14 +63,21 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):  # type: ignore[misc
         self, request: job_service_pb2.ListJobsRequest, context: Context
     ) -> job_service_pb2.ListJobsResponse:
         size = page_size(request.page_size)
+        states = set(request.states)
+        if not states <= set(job_pb2.Job.State.values()):
+            raise invalid_field("states", "has a value that this server does not know")
         before = read_token(request.page_token) if request.page_token else None
         owner = current_caller.get().name
-        rows = await self.store.list_jobs(owner, request.states, before, size + 1)
-        jobs = []
+        rows = await self.store.list_jobs(owner, states, before, size + 1)
+        jobs, room = list[job_pb2.Job](), PAGE_BYTES
         for row in rows[:size]:
             live = self.ledger.lives.get(row.id)
-            jobs.append(live.described() if live is not None else job_pb2.Job.FromString(row.info))
-        last = rows[size - 1] if len(rows) > size else None
+            job = live.described() if live is not None else job_pb2.Job.FromString(row.info)
+            room -= job.ByteSize()
+            if room < 0 and jobs:
+                break
+            jobs.append(job)
+        last = rows[len(jobs) - 1] if len(rows) > len(jobs) else None
         token = encode_token(f"{last.created} {last.id}") if last is not None else ""
         return job_service_pb2.ListJobsResponse(jobs=jobs, next_page_token=token)
 
@@ -154,9 +163,7 @@ def check_view(view: job_service_pb2.View) -> None:
 
 def read_token(token: str) -> tuple[int, str]:
     created, _, job = decode_token(token).partition(" ")
-    if (
-        not (created.isascii() and created.isdigit() and len(created) <= 19)
-        or names.UUID.fullmatch(job) is None
-    ):
+    whole = created.isascii() and created.isdigit() and len(created) <= 19
+    if not whole or int(created) > MAX_TIME or names.UUID.fullmatch(job) is None:
         raise invalid_field("page_token", "must come from the page before")
     return int(created), job
