@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ class Fingerprint:
     def keys_fit(self, view: FileView) -> bool:
         """Whether the names and shapes of `view` (without prefix) are as described."""
         return (
-            all(occurs(pattern, view) for pattern in self.all)
-            and (not self.any or any(occurs(pattern, view) for pattern in self.any))
-            and not any(occurs(pattern, view) for pattern in self.none)
+            all(occurs((pattern,), view) for pattern in self.all)
+            and (not self.any or occurs(self.any, view))
+            and not occurs(self.none, view)
             and all(shape_fits(name, sizes, view) for name, sizes in (self.shapes or {}).items())
             and (not self.plain or (has_base(view) and not extra_keys(view)))
         )
@@ -55,11 +56,14 @@ class Fingerprint:
         return bool(self.hints) and hinted(path, *self.hints)
 
 
-def occurs(pattern: str, view: FileView) -> bool:
-    if pattern in view:
-        return True
-    wanted = PatternSet([pattern])
-    return not wanted.literal and any(name in wanted for name in view.entries)
+def occurs(patterns: tuple[str, ...], view: FileView) -> bool:
+    """Whether a name in `view` fits one of `patterns`."""
+    return bool(patterns) and pattern_set(patterns).in_any(view.entries.keys())
+
+
+@cache
+def pattern_set(patterns: tuple[str, ...]) -> PatternSet:
+    return PatternSet(patterns)
 
 
 def shape_fits(name: str, sizes: Sequence[int | None], view: FileView) -> bool:

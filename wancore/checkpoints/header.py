@@ -99,25 +99,27 @@ def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def entry(name: str, value: object, data_size: int) -> Entry:
     """The entry `value` describes. Raises `HeaderError` naming the key."""
-    where = f"key {shown(name)}"
-    if any("\ud800" <= c <= "\udfff" for c in name):
-        raise HeaderError(f"{where}: is not valid Unicode")
+    if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
+        raise HeaderError(f"key {shown(name)}: is not valid Unicode")
     match value:
-        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [start, end]} if all(
-            type(n) is int and n >= 0 for n in (*shape, start, end)
-        ):
+        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [start, end]}:
             pass
         case _:
-            raise HeaderError(f"{where}: malformed entry")
+            raise HeaderError(f"key {shown(name)}: malformed entry")
+    for number in (*shape, start, end):
+        if type(number) is not int or number < 0:
+            raise HeaderError(f"key {shown(name)}: malformed entry")
     if dtype not in BITS:
-        raise HeaderError(f"{where}: unknown dtype {shown(dtype)}")
-    if math.prod(n for n in shape if n) > MAX_ELEMENTS:
-        raise HeaderError(f"{where}: impossible shape {shown(shape)}")
-    bits = math.prod(shape) * BITS[dtype]
+        raise HeaderError(f"key {shown(name)}: unknown dtype {shown(dtype)}")
+    elements = math.prod(shape)
+    if elements > MAX_ELEMENTS or (elements == 0 and math.prod(n for n in shape if n) > MAX_ELEMENTS):
+        raise HeaderError(f"key {shown(name)}: impossible shape {shown(shape)}")
+    bits = elements * BITS[dtype]
     if start > end or bits % 8 or end - start != bits // 8:
-        raise HeaderError(f"{where}: {end - start} bytes do not hold {dtype}{shown(shape)}")
+        raise HeaderError(f"key {shown(name)}: {end - start} bytes do not hold {dtype}{shown(shape)}")
     if end > data_size:
-        raise HeaderError(f"{where}: truncated file, {end} bytes of data needed and {data_size} there")
+        problem = f"truncated file, {end} bytes of data needed and {data_size} there"
+        raise HeaderError(f"key {shown(name)}: {problem}")
     return Entry(dtype, tuple(shape), start, end)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wancore.checkpoints.base import num_heads
@@ -13,14 +13,14 @@ from wancore.checkpoints.canonical import in_diffusers_names, to_canonical
 from wancore.checkpoints.components import component_claims
 from wancore.checkpoints.container import Foreign, container_of, kind_of
 from wancore.checkpoints.folder import PIPELINE_FILE, expert_folders
-from wancore.checkpoints.known import KnownFamilies, known_families, named_otherwise
+from wancore.checkpoints.known import KnownFamilies, known_in, named_otherwise
 from wancore.checkpoints.layer_formats import found_formats
 from wancore.checkpoints.layout import find_parts
 from wancore.checkpoints.models_tree import is_models_tree
 from wancore.checkpoints.open import open_view
 from wancore.checkpoints.parts import Part, Parts, spoken
 from wancore.checkpoints.prefix import peel_prefix
-from wancore.checkpoints.recognise import Recogniser, decide, recognise, recognition_view
+from wancore.checkpoints.recognise import Recogniser, claims_on, decide
 from wancore.checkpoints.report import Contents, DtypeShare, Identity, KeyList, Report
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
@@ -77,46 +77,59 @@ def part_report(path: Path, families: Sequence[Recogniser]) -> Report:
         return Report(path, "unreadable", "", problems=(error.problem,))
 
 
+@dataclass(frozen=True)
+class Looked:
+    """A file as it is, without prefix (what families are shown), and under canonical names."""
+
+    view: FileView
+    shown: FileView
+    canonical: FileView
+    prefix: str
+
+    @classmethod
+    def at(cls, view: FileView) -> Looked:
+        peeled = peel_prefix(view)
+        return cls(view, peeled.view, to_canonical(peeled.view), peeled.prefix)
+
+
 def checkpoint_report(view: FileView, families: Sequence[Recogniser]) -> Report:
-    identity = identify(view, families)
-    contents = read_contents(view, identity)
+    looked = Looked.at(view)
+    identity = identify(looked, families)
+    contents = read_contents(looked, identity)
     return Report(
         path=view.path,
         what=described(contents, identity),
         container=", ".join(sorted({container_of(file).name for file in view.files})),
         problems=(*problems(contents), *name_problems(identity)),
-        needs=tuple(needs(recognition_view(view), identity)),
+        needs=tuple(needs(looked.canonical, identity)),
         contents=contents,
         identity=identity,
     )
 
 
-def identify(view: FileView, families: Sequence[Recogniser]) -> Identity:
-    claims, looked_at = recognise(view, families), recognition_view(view)
-    components = component_claims(looked_at)
+def identify(looked: Looked, families: Sequence[Recogniser]) -> Identity:
+    claims, components = claims_on(looked.shown, families), component_claims(looked.shown)
     try:
-        decided, why = decide(claims, view.path), ""
+        decided, why = decide(claims, looked.view.path), ""
     except CheckpointError as error:
         decided, why = None, "" if components else error.problem
-    return Identity(decided, why, tuple(claims), tuple(components), known_families(looked_at))
+    return Identity(decided, why, tuple(claims), tuple(components), known_in(looked.canonical))
 
 
-def read_contents(view: FileView, identity: Identity) -> Contents:
-    looked_at = recognition_view(view)
-    canonical = to_canonical(looked_at)
+def read_contents(looked: Looked, identity: Identity) -> Contents:
+    view, canonical, known = looked.view, looked.canonical, identity.known
     spec = base_spec(canonical) if has_base(canonical) else None
     missing = [name for name in expected_keys(spec) if name not in canonical] if spec else []
-    known, peeled = identity.known, peel_prefix(view)
     explained = identity.claims or known.fits or known.same_keys or identity.components
     return Contents(
         files=len(view.files),
         bytes=sum(info.nbytes for info in view.entries.values()),
         tensors=len(view),
-        parameters=sum(math.prod(info.shape) for info in looked_at.entries.values()),
+        parameters=sum(math.prod(info.shape) for info in looked.shown.entries.values()),
         dtypes=dtype_shares(view),
-        formats=tuple(found_formats(peeled.view)),
-        prefix=peeled.prefix,
-        naming=naming(looked_at, identity, spec),
+        formats=tuple(found_formats(view)),
+        prefix=looked.prefix,
+        naming=naming(looked.shown, identity, spec),
         sizes=sizes(canonical, spec),
         missing=KeyList.of(missing),
         unexpected=KeyList.of([] if explained else extra_keys(canonical)),
@@ -194,12 +207,11 @@ def name_problems(identity: Identity) -> list[str]:
     return [f"its name says {other.family}, which is not installed: {', '.join(to_install(identity.known))}"]
 
 
-def needs(view: FileView, identity: Identity) -> list[str]:
+def needs(canonical: FileView, identity: Identity) -> list[str]:
     """What has to be given beside the file, the family's own needs first."""
     wanted = list(identity.family.needs) if identity.family else []
     if not identity.family and identity.known.fits:
         wanted += to_install(identity.known)
-    canonical = to_canonical(view)
     if has_base(canonical):
         wanted += base_needs(base_spec(canonical))
     elif identity.known.fits or any(claim.role == "lora" for claim in identity.components):

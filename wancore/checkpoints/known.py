@@ -82,9 +82,13 @@ def distribution_of(family: str) -> str | None:
 
 def known_families(view: FileView) -> KnownFamilies:
     """Every known family that `view` (without prefix) fits."""
-    canonical = to_canonical(view)
+    return known_in(to_canonical(view))
+
+
+def known_in(canonical: FileView) -> KnownFamilies:
+    """As `known_families`, for a view with canonical names."""
     matching = [entry for entry in entries() if entry.fingerprint.keys_fit(canonical)]
-    decided = [e for e in matching if not e.fingerprint.hints or e.fingerprint.hint_fits(view.path)]
+    decided = [e for e in matching if not e.fingerprint.hints or e.fingerprint.hint_fits(canonical.path)]
     special = [entry for entry in decided if not entry.general]
     fits: dict[str, KnownFamily] = {}
     for entry in special or decided:

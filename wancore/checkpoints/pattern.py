@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 
 WILDCARDS = {"N": r"(\d+)", "*": r"([^.]+)", "**": r"(.+)"}
@@ -46,12 +46,19 @@ class PatternSet:
     def __init__(self, patterns: Iterable[str]) -> None:
         choices = [choice for pattern in patterns for choice in expanded(pattern)]
         self._exact = {c for c in choices if not WILDCARDS.keys() & set(c.split("."))}
-        self._others = [compiled(c) for c in choices if c not in self._exact]
+        others = [compiled(c).pattern for c in choices if c not in self._exact]
+        self._others = re.compile("|".join(f"(?:{other})" for other in others)) if others else None
 
     @property
     def literal(self) -> bool:
         """Whether no wildcard occurs."""
-        return not self._others
+        return self._others is None
 
     def __contains__(self, name: str) -> bool:
-        return name in self._exact or any(other.fullmatch(name) for other in self._others)
+        return name in self._exact or (self._others is not None and bool(self._others.fullmatch(name)))
+
+    def in_any(self, names: Collection[str]) -> bool:
+        """Whether one of `names` fits."""
+        if any(name in names for name in self._exact):
+            return True
+        return self._others is not None and any(self._others.fullmatch(name) for name in names)

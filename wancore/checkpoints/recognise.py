@@ -33,7 +33,12 @@ def recognise(view: FileView, families: Iterable[Recogniser]) -> list[Claim]:
 
     Raises `PluginError` naming a family whose recognition fails.
     """
-    claims, shown = [], recognition_view(view)
+    return claims_on(recognition_view(view), families)
+
+
+def claims_on(shown: FileView, families: Iterable[Recogniser]) -> list[Claim]:
+    """As `recognise`, for what `recognition_view` gave."""
+    claims = []
     for family in families:
         try:
             claim = family.recognise(shown)
@@ -41,7 +46,7 @@ def recognise(view: FileView, families: Iterable[Recogniser]) -> list[Claim]:
             raise
         except Exception as error:
             name = getattr(family, "id", type(family).__name__)
-            raise PluginError(f"{name} failed to look at {view.path}: {error!r}") from error
+            raise PluginError(f"{name} failed to look at {shown.path}: {error!r}") from error
         if claim is not None:
             claims.append(claim)
     return sorted(claims, key=rank)

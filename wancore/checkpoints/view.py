@@ -126,6 +126,19 @@ class FileView:
             entries[name] = replace(entries[name], shape=tuple(shape))
         return replace(self, entries=entries)
 
+    def cropped(self, shapes: Mapping[str, tuple[int, ...]]) -> FileView:
+        """The same with the padding of quantised tensors cut off, where `shapes` says what is theirs.
+
+        Raises `CheckpointError` where a tensor has another shape, padding aside.
+        """
+        entries = dict(self.entries)
+        for name, shape in shapes.items():
+            if not self.holds(name, shape):
+                problem = f"has shape {list(self.shape(name))}, not {list(shape)}"
+                raise CheckpointError(self.path, problem, name)
+            entries[name] = replace(entries[name], shape=shape)
+        return replace(self, entries=entries)
+
     @contextmanager
     def reader(self) -> Iterator[ViewReader]:
         """For reading many tensors: each file is opened once."""

@@ -60,6 +60,11 @@ class ScaledWeight(Weight):
         return rows, math.prod(self.shape[1:])
 
     @property
+    def grid(self) -> Tensor:
+        """The scales as they are held; a 1 where there are none."""
+        return torch.ones(1, 1, device=self.device) if self.scale is None else self.scale
+
+    @property
     def row_scales(self) -> Tensor | None:
         """[out, 1], or None where the scales are finer than rows."""
         if self.scale is None:

@@ -1,0 +1,105 @@
+"""What lies in a tree of folders, from headers alone: one line a checkpoint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from wancore.checkpoints.candidates import checkpoints_in
+from wancore.checkpoints.container import PICKLE_SUFFIXES
+from wancore.checkpoints.inspect import inspect
+from wancore.checkpoints.recognise import Recogniser
+from wancore.checkpoints.report import Report, json_types
+from wancore.errors import CheckpointError
+
+MANY = 1000  # files from which on other processes are worth starting
+BATCH = 50
+MAX_PROCESSES = 8
+Families = Callable[[], Sequence[Recogniser]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One checkpoint of a tree.
+
+    `name`: its path below the root, with forward slashes. `what`: in one phrase; `family`: whose it is, ''
+    for components and where it is not decided. `formats`: of its weights, or dtypes, largest first.
+    """
+
+    name: str
+    what: str
+    family: str = ""
+    bytes: int = 0
+    formats: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(json_types(asdict(self)))
+
+
+def scan(root: Path | str, families: Families) -> Iterator[Found]:
+    """Every checkpoint below `root`, in the order of folders and names; shards of one model are one.
+
+    `families`: gives the installed families, also in the processes that are started for many files (so it
+    must be importable). Pickle files are listed, not opened. A file that cannot be read is listed with the
+    reason. Raises `CheckpointError` if there is no such folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise CheckpointError(root, "no such folder")
+    paths = list(checkpoints_in(root, deep=True))
+    if len(paths) < MANY or (os.cpu_count() or 1) < 2:
+        yield from look_at_all(root, paths, families)
+        return
+    workers = min(os.cpu_count() or 1, MAX_PROCESSES)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(look_at_all, root, batch, families) for batch in batches(paths)]
+        for done in waiting:
+            yield from done.result()
+
+
+def batches(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    return (paths[first : first + BATCH] for first in range(0, len(paths), BATCH))
+
+
+def look_at_all(root: Path, paths: Iterable[Path], families: Families) -> list[Found]:
+    installed = families()
+    return [found_at(root, path, installed) for path in paths]
+
+
+def found_at(root: Path, path: Path, families: Sequence[Recogniser]) -> Found:
+    name = path.relative_to(root).as_posix()
+    if path.suffix in PICKLE_SUFFIXES:
+        advice = "not opened; `wancore convert` turns it into safetensors"
+        return Found(name, "a pickle file", bytes=size_of(path), problems=(advice,))
+    try:
+        return of_report(name, inspect(path, families))
+    except CheckpointError as error:
+        return Found(name, "unreadable", bytes=size_of(path), problems=(error.problem,))
+
+
+def of_report(name: str, report: Report) -> Found:
+    contents, identity = report.contents, report.identity
+    if contents is None or identity is None:
+        return Found(name, report.what, problems=report.problems)
+    known = identity.known.fits[0].family if identity.known.fits and not identity.components else ""
+    return Found(
+        name,
+        report.what,
+        family=identity.family.family if identity.family else known,
+        bytes=contents.bytes,
+        formats=tuple(f.name for f in contents.formats) or tuple(d.dtype for d in contents.dtypes[:2]),
+        problems=report.problems,
+    )
+
+
+def size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
