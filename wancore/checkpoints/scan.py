@@ -14,7 +14,7 @@ from wancore.checkpoints.candidates import checkpoints_in
 from wancore.checkpoints.container import PICKLE_SUFFIXES
 from wancore.checkpoints.inspect import inspect
 from wancore.checkpoints.recognise import Recogniser
-from wancore.checkpoints.report import Report, json_types
+from wancore.checkpoints.report import Identity, Report, json_types
 from wancore.errors import CheckpointError
 
 MANY = 1000  # files from which on other processes are worth starting
@@ -94,8 +94,13 @@ def of_report(name: str, report: Report) -> Found:
         family=identity.family.family if identity.family else known,
         bytes=contents.bytes,
         formats=tuple(f.name for f in contents.formats) or tuple(d.dtype for d in contents.dtypes[:2]),
-        problems=report.problems,
+        problems=(*undecided(identity), *report.problems),
     )
+
+
+def undecided(identity: Identity) -> tuple[str, ...]:
+    """Where several families fit: which, and how to choose."""
+    return (identity.undecided,) if identity.claims and identity.undecided else ()
 
 
 def size_of(path: Path) -> int:

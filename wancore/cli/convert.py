@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wancore.checkpoints.convert import Conversion
 
 
-class Precision(str, Enum):
+class Precision(StrEnum):
     """What to store matrices in."""
 
     BF16 = "bf16"
@@ -87,16 +87,12 @@ def change(source: Path, target: Path, to: Precision) -> None:
 
 def report(done: Conversion) -> None:
     """What was written and what it cost."""
-    typer.echo(
-        f"{done.tensors} tensors, {done.quantised} of them in fp8 with a scale for each output channel"
-    )
-    if done.worst is not None:
-        name, error = done.worst.name, done.worst.error
-        typer.echo(
-            f"relative error {done.error:.1e} (rms over {len(done.losses)} tensors), worst {error:.1e} in {name}"
-        )
-    else:
+    typer.echo(f"{done.tensors} tensors, {done.quantised} of them in fp8 with channel scales")
+    if done.worst is None:
         typer.echo("nothing was rounded")
+        return
+    overall = f"relative error {done.error:.1e} (rms over {len(done.losses)} tensors)"
+    typer.echo(f"{overall}, at worst {done.worst.error:.1e} in {done.worst.name}")
 
 
 def carry_config(source: Path, target: Path) -> None:

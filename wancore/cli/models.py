@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from wancore.cli.inspect import gigabytes
 from wancore.plugins import plugin_manager
@@ -32,23 +30,23 @@ def models(
     found = scan(folder, installed_families)
     if as_json:
         typer.echo(json.dumps([one.as_json() for one in found], indent=1))
-    else:
-        show(found, Console(highlight=False))
+        return
+    count = 0
+    for one in found:
+        count += 1
+        for line in lines(one):
+            typer.echo(line)
+    typer.echo(f"{count} checkpoint{'s' * (count != 1)}")
 
 
 def installed_families() -> Sequence[Any]:
     return [family for _, family in plugin_manager().collect("wancore_families")]
 
 
-def show(found: Iterable[Found], console: Console) -> None:
-    """One table a folder of checkpoints, problems below the file that they are about."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("file", "is", "family", "size", "stored as"):
-        table.add_column(heading, justify="right" if heading == "size" else "left")
-    count = 0
-    for count, one in enumerate(found, 1):  # noqa: B007 (used after the loop)
-        table.add_row(one.name, one.what, one.family, gigabytes(one.bytes), ", ".join(one.formats))
-        for problem in one.problems:
-            table.add_row("", f"problem: {problem}")
-    console.print(table, soft_wrap=True)
-    console.print(f"{count} checkpoint{'s' * (count != 1)}")
+def lines(found: Found) -> list[str]:
+    """One for the file, and one for each problem with it."""
+    facts = [found.what, gigabytes(found.bytes) if found.bytes else "", ", ".join(found.formats)]
+    return [
+        f"{found.name}: {'; '.join(filter(None, facts))}",
+        *(f"    {problem}" for problem in found.problems),
+    ]
