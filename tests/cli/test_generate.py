@@ -68,6 +68,12 @@ def test_a_mistake_is_one_sentence(wancore, model):
     assert last.startswith("wancore: size: got '65x48'") and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("out", ["x.avi", "nowhere/x.mp4"])
+def test_a_place_that_cannot_be_written_is_refused_first(out, wancore, model):
+    done = wancore("generate", "--prompt", "x", "--model", model, *SMALL, "--out", out)
+    assert done.returncode == 2 and done.stderr.startswith("wancore: out: got")
+
+
 def test_interrupting_keeps_what_was_made(model, tmp_path):
     """Ctrl-C while frames are coming: those so far are there, and the command says so."""
     out = tmp_path / "frames"

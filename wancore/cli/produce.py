@@ -14,7 +14,7 @@ from wancore.engine import Engine
 from wancore.errors import InvalidInput
 from wancore.events import Accepted, Frames
 from wancore.media.metadata import read_metadata
-from wancore.media.output import open_writer
+from wancore.media.output import open_writer, output_kind
 from wancore.media.writer import FrameWriter
 from wancore.request import Request, parse_request
 from wancore.runtime.settings import load_settings
@@ -50,6 +50,7 @@ def produce(
 
 
 def check_output(out: str, overwrite: bool) -> None:
+    output_kind(out)
     path = Path(out)
     taken = out != "-" and (any(path.iterdir()) if path.is_dir() else path.exists())
     if taken and not overwrite:

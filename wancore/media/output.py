@@ -6,13 +6,15 @@ import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wancore.errors import InvalidInput
 from wancore.media.mp4 import Mp4Writer
 from wancore.media.png import PngWriter
 from wancore.media.raw import RawWriter
 from wancore.media.writer import FrameWriter
+
+OutputKind = Literal["raw", "png", "mp4"]
 
 
 def open_writer(
@@ -29,11 +31,22 @@ def open_writer(
     `overwrite`: frames of an earlier run in the folder are removed; a file is always replaced.
     Raises `InvalidInput` for anything else.
     """
+    match output_kind(out):
+        case "raw":
+            return RawWriter(sys.stdout.buffer, size)
+        case "png":
+            return PngWriter(Path(out), size, metadata, overwrite=overwrite)
+        case "mp4":
+            return Mp4Writer(Path(out), fps, size, metadata)
+
+
+def output_kind(out: str) -> OutputKind:
+    """What `open_writer` would write. Raises `InvalidInput` for a name that says none of these."""
     path = Path(out)
     if out == "-":
-        return RawWriter(sys.stdout.buffer, size)
+        return "raw"
     if out and (path.is_dir() or out.endswith("/") or not path.suffix):
-        return PngWriter(path, size, metadata, overwrite=overwrite)
+        return "png"
     if path.suffix.lower() == ".mp4":
-        return Mp4Writer(path, fps, size, metadata)
+        return "mp4"
     raise InvalidInput("out", out, "a name that ends in .mp4, a folder for PNG files, or - for raw RGB")

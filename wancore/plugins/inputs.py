@@ -78,5 +78,7 @@ def first_problem(error: ValidationError, field: str, known: str) -> InvalidInpu
     )
     if problem["type"] == "extra_forbidden":
         return InvalidInput(name, problem["input"], f"one of: {known or 'none'}")
+    if problem["type"] == "missing":
+        return InvalidInput(name, None, "a value: it is required and has no default")
     text = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return InvalidInput(name, problem["input"], text)
