@@ -115,7 +115,7 @@ def requantise(weight: Weight, master: Tensor) -> tuple[Weight, QuantisationErro
 
 def dense_weight(module: nn.Module, dtype: torch.dtype = torch.float32) -> Tensor:
     """The weight matrix of a layer, quantised or not, as a plain tensor of `dtype`."""
-    weight = module.weight
+    weight = getattr(module, "weight", None)
     if isinstance(weight, Weight):
         return weight.dequantised(dtype)
     if not isinstance(weight, Tensor):
@@ -125,7 +125,7 @@ def dense_weight(module: nn.Module, dtype: torch.dtype = torch.float32) -> Tenso
 
 def weight_format(module: nn.Module) -> str:
     """The name of the format that a layer's weight is held in: of its `Weight`, or a dtype's."""
-    weight = module.weight
+    weight = getattr(module, "weight", None)
     if isinstance(weight, Weight):
         return weight.format
     if not isinstance(weight, Tensor):
