@@ -1,0 +1,28 @@
+"""ReCamMaster: a source video filmed again along a new camera path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from wancore.plugins import hookimpl
+
+if TYPE_CHECKING:
+    from wancore.parity import Kind
+    from wancore.plugins.family import Family
+
+WANCORE_API = (1, 1)
+
+
+@hookimpl
+def wancore_families() -> Iterable[Family]:
+    from wancore_recammaster.family import ReCamMasterFamily
+
+    return [ReCamMasterFamily()]
+
+
+@hookimpl
+def wancore_parity() -> Iterable[Kind]:
+    from wancore_recammaster.parity import KINDS
+
+    return KINDS

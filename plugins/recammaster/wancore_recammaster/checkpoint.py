@@ -1,0 +1,47 @@
+"""What a checkpoint tells about ReCamMaster, and its weights."""
+
+from __future__ import annotations
+
+import torch
+
+from wancore.checkpoints.base_keys import has_base
+from wancore.checkpoints.canonical import to_canonical
+from wancore.checkpoints.claim import Claim
+from wancore.checkpoints.load import load_module
+from wancore.checkpoints.view import FileView
+from wancore.errors import CheckpointError
+from wancore.plugins.family import Base, Place
+from wancore_recammaster.adapter import ReCamMaster
+
+CAMERA = "blocks.0.cam_encoder.weight"
+
+
+def recognise(file: FileView) -> Claim | None:
+    """The whole model as released, or its two linears per block alone."""
+    view = to_canonical(file)
+    if CAMERA not in view:
+        return None
+    if has_base(view):
+        return Claim("merged", "recammaster")
+    return Claim("module", "recammaster", needs=("the Wan 2.1 text-to-video model it was trained on",))
+
+
+def check_base(base: Base, weights: FileView) -> None:
+    """Raises `CheckpointError` where the module was made for another base."""
+    config = base.transformer
+    if config.in_dim != base.latent_channels or config.image_dim is not None:
+        problem = f"needs a text-to-video base, whose patch embedding reads {base.latent_channels} channels"
+        raise CheckpointError(weights.path, f"ReCamMaster {problem}; this one reads {config.in_dim}")
+    if weights.shape(CAMERA)[0] != config.dim:
+        problem = (
+            f"is a ReCamMaster of width {weights.shape(CAMERA)[0]}; the base has a width of {config.dim}"
+        )
+        raise CheckpointError(weights.path, problem)
+
+
+def load(base: Base, weights: FileView, place: Place) -> ReCamMaster:
+    """The adapter, from the keys it owns. Raises `CheckpointError`."""
+    with torch.device("meta"):
+        adapter = ReCamMaster(base.transformer.dim, base.transformer.num_layers)
+    load_module(adapter, weights, dtype=place.dtype, device=place.device)
+    return adapter

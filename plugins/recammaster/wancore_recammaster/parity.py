@@ -1,0 +1,13 @@
+"""Golden-case kinds of ReCamMaster."""
+
+from __future__ import annotations
+
+from wancore.parity import Kind
+
+CASES = "wancore_recammaster.parity_cases"
+
+KINDS = (
+    Kind("recammaster", "camera", f"{CASES}:camera"),
+    Kind("recammaster", "forward", f"{CASES}:forward"),
+    Kind("recammaster", "sampling_loop", f"{CASES}:sampling_loop"),
+)
