@@ -1,0 +1,93 @@
+"""What a checkpoint tells about VACE: whose it is, which blocks it hints at, whether it fits a base."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from wancore.checkpoints.base_keys import base_spec, has_base
+from wancore.checkpoints.canonical import to_canonical
+from wancore.checkpoints.claim import Claim
+from wancore.checkpoints.keymap import KeyMap
+from wancore.checkpoints.load import load_module
+from wancore.checkpoints.view import FileView
+from wancore.errors import CheckpointError, InvalidInput
+from wancore.plugins.family import Base, Place
+from wancore_vace.adapter import Vace
+from wancore_vace.keys import RENAMES
+from wancore_vace.parameters import Parameters
+from wancore_vace.roles import sources
+
+BLOCK = re.compile(r"vace_blocks\.(\d+)\.after_proj\.weight")
+PATCH = "vace_patch_embedding.weight"
+SIZES = {1536: "1.3b", 5120: "14b"}
+
+
+def recognise(file: FileView) -> Claim | None:
+    """VACE's blocks, with the text-to-video model they belong to or alone."""
+    view = to_canonical(file, KeyMap.of(RENAMES))
+    if "vace_blocks.0.after_proj.weight" not in view or PATCH not in view:
+        return None
+    variant = SIZES.get(view.shape(PATCH)[0], "")
+    if not has_base(view):
+        return Claim("module", "vace", variant, needs=("its text-to-video base model",))
+    return Claim("merged", "vace", variant if base_spec(view).in_dim == 16 else "")
+
+
+def hinted_layers(weights: FileView, blocks: int) -> tuple[int, ...]:
+    """The base block that each VACE block hints at: as config.json says, else evenly spaced.
+
+    Raises `CheckpointError` where that is impossible.
+    """
+    count = len([name for name in weights.entries if BLOCK.fullmatch(name)])
+    declared = (weights.config or {}).get("vace_layers")
+    if declared is None:
+        if not 0 < count <= blocks:
+            raise CheckpointError(weights.path, f"has {count} VACE blocks for a base of {blocks} blocks")
+        spacing = blocks // count
+        return tuple(range(0, spacing * count, spacing))
+    layers = declared if isinstance(declared, list) else [declared]
+    whole = all(type(i) is int and 0 <= i < blocks for i in layers)
+    if not whole or layers != sorted(set(layers)) or len(layers) != count:
+        problem = (
+            f"config.json: vace_layers: got {layers}; accepted: {count} rising block numbers below {blocks}"
+        )
+        raise CheckpointError(weights.path, problem)
+    return tuple(layers)
+
+
+def check_base(base: Base, weights: FileView) -> None:
+    """Raises `CheckpointError` where the module was made for another base."""
+    config = base.transformer
+    if config.in_dim != base.latent_channels or config.image_dim is not None:
+        problem = f"needs a text-to-video base, whose patch embedding reads {base.latent_channels} channels"
+        raise CheckpointError(weights.path, f"VACE {problem}; this one reads {config.in_dim}")
+    dim, channels = weights.shape(PATCH)[:2]
+    wanted = 2 * base.latent_channels + base.spatial_stride**2
+    if channels != wanted:
+        problem = f"reads {channels} channels; with this model's autoencoder the context has {wanted}"
+        raise CheckpointError(weights.path, problem, PATCH)
+    if dim != config.dim:
+        raise CheckpointError(weights.path, f"is a VACE of width {dim}; the base has a width of {config.dim}")
+    hinted_layers(weights, config.num_layers)
+
+
+def load(base: Base, weights: FileView, place: Place) -> Vace:
+    """The adapter, from the keys it owns. Raises `CheckpointError`."""
+    layers = hinted_layers(weights, base.transformer.num_layers)
+    with torch.device("meta"):
+        adapter = Vace(base.transformer, weights.shape(PATCH)[1], layers)
+    load_module(adapter, weights, dtype=place.dtype, device=place.device)
+    return adapter
+
+
+def check_layers(parameters: Parameters, weights: FileView) -> None:
+    """Factors of blocks fit the blocks there are. Raises `InvalidInput`."""
+    count = len([name for name in weights.entries if BLOCK.fullmatch(name)])
+    for named in sources(parameters):
+        factors = getattr(named.source, "layer_strengths", None)
+        if factors is not None and len(factors) != count:
+            raise InvalidInput(
+                f"{named.field}.layer_strengths", factors, f"{count} numbers, one for each VACE block"
+            )
