@@ -10,6 +10,7 @@ from tests.transformer.models import noise
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.lora import LoraSpec
 from wancore.lora.request import RequestLoras, located
+from wancore.lora.runtime import Target
 from wancore.sampling.hooks import Step
 
 
@@ -32,9 +33,10 @@ def test_names_are_found_below_the_models_folder(file: Path, tmp_path: Path) -> 
 
 def test_each_expert_has_its_own_list(file: Path) -> None:
     experts = {"high": model(), "low": model()}
+    targets = {name: Target(expert) for name, expert in experts.items()}
     before = {name: weights(expert) for name, expert in experts.items()}
     loras = [lora(file, expert="high", strength=(1.0, 0.5)), lora(file, expert="low", strength=3.0)]
-    with RequestLoras(experts, loras) as applied:
+    with RequestLoras(targets, loras) as applied:
         assert len(applied.applied["high"].loras) == len(applied.applied["low"].loras) == 1
         assert applied.scheduled
         text = applied.describe()
@@ -49,9 +51,9 @@ def test_each_expert_has_its_own_list(file: Path) -> None:
 
 def test_without_adapters_nothing_happens() -> None:
     base = model()
-    with RequestLoras({"": base}, ()) as applied:
+    with RequestLoras({"": Target(base)}, ()) as applied:
         assert not applied.set_step(3) and not applied.describe() and not applied.scheduled
-    with RequestLoras({"": base}, ()):
+    with RequestLoras({"": Target(base)}, ()):
         pass
 
 
@@ -59,16 +61,16 @@ def test_what_cannot_be_applied_to_the_second_expert_is_taken_off_the_first(file
     high, narrow = model(), model(num_layers=1)
     before = weights(high)
     with pytest.raises(CheckpointError, match="does not fit"):
-        RequestLoras({"high": high, "low": narrow}, [lora(file)])
+        RequestLoras({"high": Target(high), "low": Target(narrow)}, [lora(file)])
     assert all(torch.equal(value, before[n]) for n, value in weights(high).items())
-    with RequestLoras({"high": high}, [lora(file)]):
+    with RequestLoras({"high": Target(high)}, [lora(file)]):
         pass
 
 
 def test_the_loop_sets_the_strengths_of_each_step(file: Path) -> None:
     """And drops what was embedded with others, only when they changed."""
     base, drops = model(), []
-    with RequestLoras({"": base}, [lora(file, strength=(1.0, 1.0, 0.0))]) as applied:
+    with RequestLoras({"": Target(base)}, [lora(file, strength=(1.0, 1.0, 0.0))]) as applied:
         hooks = applied.hooks(lambda: drops.append(1))
         x, draw = noise(2), noise
         for index, count in ((0, 0), (0, 0), (1, 0), (2, 1), (2, 1), (0, 2)):

@@ -16,7 +16,7 @@ from tests.transformer.models import noise, relative
 from wancore.errors import CheckpointError, InvalidInput, WancoreError
 from wancore.lora.applied import AppliedLoras, Lora
 from wancore.lora.choose import Mode
-from wancore.lora.runtime import LoraOptions, apply_loras
+from wancore.lora.runtime import LoraOptions, Target, apply_loras
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 BASE = model()
@@ -197,21 +197,21 @@ class Attached(nn.Module):
         self.vace_blocks = nn.ModuleList([nn.Linear(48, 48).requires_grad_(False)])
 
 
-def test_attached_modules_are_changed_once_for_both_experts(tmp_path: Path) -> None:
-    tensors = {f"{start}.{end}": t for start in ("blocks.0.self_attn.q", "vace_blocks.0")
+def test_attached_modules_are_changed_and_restored(tmp_path: Path) -> None:
+    tensors = {f"{start}.{end}": t for start in ("blocks.0.self_attn.q", "lora_unet_vace_blocks_0")
                for end, t in (("lora_A.weight", noise(2, 48)), ("lora_B.weight", noise(48, 2)))}  # fmt: skip
     adapter = lora(write(tmp_path / "a.safetensors", tensors))
-    high, low, beside = model(), model(), Attached()
+    base, beside = model(), Attached()
     before = beside.vace_blocks[0].weight.detach().clone()
-    with apply_loras(high, [adapter], attached=[beside], expert="high") as applied:
-        once = beside.vace_blocks[0].weight.detach().clone()
-        assert len(applied.touched) == 2 and not torch.equal(once, before)
-        with apply_loras(low, [adapter], attached=[beside], expert="low") as second:
-            assert second.touched == ("blocks.0.self_attn.q.weight",)
-            assert torch.equal(beside.vace_blocks[0].weight, once)
+    wanted = before + noise(48, 2) @ noise(2, 48)
+    with apply_loras(Target(base, (beside,)), [adapter]) as applied:
+        assert applied.touched == ("blocks.0.self_attn.q.weight", "vace_blocks.0.weight")
+        assert relative(beside.vace_blocks[0].weight, wanted) < 1e-6
     assert torch.equal(beside.vace_blocks[0].weight, before)
-    with pytest.raises(InvalidInput, match=r"both experts use vace_blocks\.0\.weight"):
-        apply_loras(high, [lora(adapter.path, expert="high")], attached=[beside], expert="high")
+    with pytest.raises(CheckpointError, match="lora_unet_vace_blocks_0"):
+        apply_loras(base, [adapter])
+    with pytest.raises(WancoreError, match=r"two attached modules have a parameter 'vace_blocks\.0\.weight'"):
+        apply_loras(Target(base, (beside, Attached())), [adapter])
 
 
 def test_a_control_lora_widens_only_where_it_is_meant_to(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from wancore.lora.applied import AppliedLoras, Lora
 from wancore.lora.find import find_lora
-from wancore.lora.runtime import DEFAULTS, Expert, LoraOptions, apply_loras
+from wancore.lora.runtime import DEFAULTS, Expert, LoraOptions, Target, apply_loras
 from wancore.lora.spec import LoraSpec
 from wancore.sampling.hooks import NoHooks, Step
 from wancore.sampling.solver import Draw
@@ -29,16 +29,14 @@ class RequestLoras:
 
     def __init__(
         self,
-        experts: Mapping[str, nn.Module],
+        experts: Mapping[str, Target],
         loras: Sequence[Lora],
         options: LoraOptions = DEFAULTS,
-        attached: Sequence[nn.Module] = (),
     ) -> None:
         self.applied: dict[str, AppliedLoras] = {}
         try:
-            for name, model in experts.items() if loras else ():
-                expert = expert_name(name)
-                self.applied[name] = apply_loras(model, loras, options, attached=attached, expert=expert)
+            for name, target in experts.items() if loras else ():
+                self.applied[name] = apply_loras(target, loras, options, expert=expert_name(name))
         except BaseException:
             self.restore()
             raise

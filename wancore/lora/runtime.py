@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,10 +35,7 @@ class LoraOptions:
 
     `mode`, `streaming`: see `choose`. `timing`: measure every use. `allow_unmatched`: leave out keys that
     the model has no place for, and say so. `widen`: let a control LoRA widen the patch embedding; its caller
-    then feeds the further channels. `swapped`: prefixes of blocks that are not always on the device.
-    `master`: the float checkpoint (canonical names) that a quantised model was made from. `source`: the
-    checkpoint that the model was loaded from, which spares a copy of weights that are merged on a GPU.
-    `spellings`: diffusers' names of attached modules.
+    then feeds the further channels.
     """
 
     mode: Mode = "auto"
@@ -46,44 +43,60 @@ class LoraOptions:
     timing: bool = False
     allow_unmatched: bool = False
     widen: bool = False
-    swapped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """What adapters are applied to: a loaded transformer and the modules attached to it.
+
+    `master`: the float checkpoint (canonical names) that a quantised model was made from. `source`: the
+    checkpoint that the model was loaded from, which spares a copy of weights that are merged on a GPU.
+    `spellings`: diffusers' names of attached modules. `swapped`: prefixes of blocks that are not always on
+    the device.
+    """
+
+    model: nn.Module
+    attached: tuple[nn.Module, ...] = ()
     master: FileView | None = None
     source: FileView | None = None
     spellings: KeyMap = NOTHING
+    swapped: tuple[str, ...] = ()
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        return self.model, *self.attached
 
 
 DEFAULTS = LoraOptions()
 
 
 def apply_loras(
-    model: nn.Module,
+    target: Target | nn.Module,
     loras: Sequence[Lora],
     options: LoraOptions = DEFAULTS,
     *,
-    attached: Sequence[nn.Module] = (),
     expert: Expert = "",
 ) -> AppliedLoras:
-    """Applies adapters to a loaded transformer and the modules attached to it, at the strengths of step 0.
+    """Applies adapters to a transformer and what is attached to it, at the strengths of step 0.
 
-    `expert`: which one of two `model` is; adapters for the other are left aside. `attached` modules serve
-    both experts: with "low", their changes are left to the application to "high". Adapters of strength 0
-    throughout are left aside, too. Raises `CheckpointError` for a file that does not fit, `InvalidInput` for
-    an adapter that cannot be used here, and nothing is changed then.
+    `expert`: which one of two it is; adapters for the other are left aside, as are those of strength 0
+    throughout. Raises `CheckpointError` for a file that does not fit, `InvalidInput` for an adapter that
+    cannot be used here, and nothing is changed then.
     """
-    modules = [model] if expert == "low" else [model, *attached]
-    slots = find_slots([model, *attached])
-    table = NameTable({name: slot.shape for name, slot in slots.items()}, options.spellings)
+    if isinstance(target, nn.Module):
+        target = Target(target)
+    slots = find_slots(target.modules)
+    table = NameTable({name: slot.shape for name, slot in slots.items()}, target.spellings)
     used = [lora for lora in loras if concerns(lora.spec, expert) and any(lora.spec.strength)]
     files = [read(lora, table, options) for lora in used]
-    shared = set(find_slots(attached)) if expert else set()
-    changes = changes_of(slots, selected(used, files, expert, shared))
+    changes = changes_of(slots, selected(used, files, expert))
     refuse_widening(changes, used, options)
-    choices = {name: choice_for(change, used, options) for name, change in changes.items()}
+    choices = {name: choice_for(change, used, target, options) for name, change in changes.items()}
     statistics = Statistics(options.timing)
-    applied = AppliedLoras(modules, used, files, changes, choices, slots, statistics)
-    claim(modules)
+    claim(target.modules)
+    applied = AppliedLoras(target.modules, used, files, changes, choices, slots, statistics)
     try:
-        place(applied, compute_dtype(model), options)
+        place(applied, target)
         applied.set_step(0)
     except BaseException:
         applied.restore()
@@ -105,12 +118,11 @@ def read(lora: Lora, table: NameTable, options: LoraOptions) -> LoraFile:
 
 
 def selected(
-    loras: Sequence[Lora], files: Sequence[LoraFile], expert: Expert, shared: Collection[str]
+    loras: Sequence[Lora], files: Sequence[LoraFile], expert: Expert
 ) -> list[tuple[int, str, Patch]]:
     """(adapter, its identity, patch) of all that the filters let through.
 
-    `shared`: parameters that both experts use. Raises `InvalidInput` where an adapter's filters leave
-    nothing of it, or where it would change a shared parameter for one expert only.
+    Raises `InvalidInput` where an adapter's filters leave nothing of it.
     """
     found = []
     for index, (lora, file) in enumerate(zip(loras, files, strict=True)):
@@ -118,11 +130,6 @@ def selected(
         own = [p for p in file.patches if p.second_expert in wanted and lora.spec.covers(p.parameter)]
         if not own:
             raise InvalidInput("loras", lora.spec.name, "filters that leave something of it for this expert")
-        both = [p.parameter for p in own if p.parameter in shared]
-        if both and lora.spec.expert is not None:
-            raise InvalidInput("loras.expert", lora.spec.expert, f"nothing: both experts use {both[0]}")
-        if expert == "low":
-            own = [p for p in own if p.parameter not in shared]
         identity = f"{lora.path} {lora.spec!r}"
         found += [(index, identity, patch) for patch in own]
     return found
@@ -137,32 +144,30 @@ def refuse_widening(changes: Mapping[str, Change], loras: Sequence[Lora], option
             raise CheckpointError(loras[widest.adapter].path, f"{problem}; nothing here feeds one", name)
 
 
-def choice_for(change: Change, loras: Sequence[Lora], options: LoraOptions) -> Choice:
+def choice_for(change: Change, loras: Sequence[Lora], target: Target, options: LoraOptions) -> Choice:
     slot = change.slot
     facts = Facts(
         block_linear=slot.block_linear,
         low_rank=change.low_rank,
         scheduled=not all(loras[adapter].spec.constant for adapter in change.adapters),
         quantised=slot.quantised,
-        master=options.master is not None and slot.name in options.master,
-        swapped=slot.name.startswith(options.swapped) if options.swapped else False,
+        master=target.master is not None and slot.name in target.master,
+        swapped=slot.name.startswith(target.swapped),
     )
     return choose(facts, options.mode, options.streaming)
 
 
-def place(applied: AppliedLoras, dtype: torch.dtype, options: LoraOptions) -> None:
+def place(applied: AppliedLoras, target: Target) -> None:
     """Makes room for every change in the way that was chosen; strengths are set afterwards."""
+    dtype = compute_dtype(target.model)
     by_way: dict[Placed, list[Change]] = {}
     for name, choice in applied.choices.items():
         by_way.setdefault(choice.placed, []).append(applied.changes[name])
-    source = reader(options.source)
+    source, master = reader(target.source), reader(target.master)
     for change in by_way.get("merged", []):
         applied.merged[change.slot.name] = Merged(change, None, source)
     for change in by_way.get("requantised", []):
-        name = change.slot.name
-        has_master = options.master is not None and name in options.master
-        master = options.master.tensor(name) if options.master is not None and has_master else None
-        applied.merged[name] = Merged(change, master, source)
+        applied.merged[change.slot.name] = Merged(change, master(change.slot.name), source)
     for change in by_way.get("held in floats", []):
         applied.in_floats[change.slot.name] = InFloats(change, dtype)
     streamed = by_way.get("streaming", [])

@@ -88,8 +88,8 @@ class Change:
 
 
 def changes_of(slots: dict[str, Slot], patches: Sequence[tuple[int, str, Patch]]) -> dict[str, Change]:
-    """The changes by parameter, from (adapter, its identity, patch)."""
+    """The changes by parameter, in the order of names, from (adapter, its identity, patch)."""
     terms: dict[str, list[Term]] = {}
     for adapter, identity, patch in patches:
         terms.setdefault(patch.parameter, []).append(Term(adapter, identity, patch.delta, patch.shape))
-    return {name: Change.of(slots[name], found) for name, found in terms.items()}
+    return {name: Change.of(slots[name], found) for name, found in sorted(terms.items())}
