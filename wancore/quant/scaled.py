@@ -116,6 +116,7 @@ def scale_grid(scale: Tensor, sizes: tuple[int, int]) -> Tensor:
     Files have it as one value, [out], [out, 1], tiles [out / h, in / w] (the last of 128 may be cut off),
     or [out, in / w, 1]. Raises `ValueError` for any other shape.
     """
+    given = list(scale.shape)
     if scale.numel() == 1:
         return scale.reshape(1, 1)
     if scale.ndim == 1:
@@ -123,7 +124,7 @@ def scale_grid(scale: Tensor, sizes: tuple[int, int]) -> Tensor:
     if scale.ndim > 2 and scale.shape[2:].numel() == 1:
         scale = scale.reshape(scale.shape[:2])
     if scale.ndim != 2 or not all(map(covers, scale.shape, sizes)):
-        raise ValueError(f"scales of shape {list(scale.shape)} do not cover {sizes[0]} x {sizes[1]} values")
+        raise ValueError(f"scales of shape {given} do not cover {sizes[0]} x {sizes[1]} values")
     return scale
 
 
