@@ -81,7 +81,7 @@ class Ledger:
             info,
             row.epoch,
             row.crashes,
-            JobLog(entries),
+            JobLog(entries, row.next_sequence),
         )
         self.lives[row.id] = live
         return live

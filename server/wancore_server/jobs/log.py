@@ -13,9 +13,13 @@ Entry = Event | Block
 
 
 class JobLog:
-    """Stored entries in order, without a gap."""
+    """Stored entries in order.
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    `following`: the next sequence that the store will give. Where a power cut took frames of an old
+    attempt, sequences are missing; from here on none will be.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = (), following: int = 1) -> None:
         self.entries: list[Entry] = []
         self.ends: list[int] = []  # last sequence of each entry
         self.early: dict[int, Entry] = {}  # committed, but one before is not here yet
@@ -23,6 +27,7 @@ class JobLog:
         self.frame_counts: dict[int, int] = {}  # attempt -> frames so far
         for entry in entries:
             self.append(entry)
+        self.following = following
 
     @property
     def last_sequence(self) -> int:
@@ -31,8 +36,9 @@ class JobLog:
     def add(self, entry: Entry) -> None:
         """Takes an entry that is in the store, in whatever order commits are told."""
         self.early[entry.sequence] = entry
-        while (following := self.early.pop(self.last_sequence + 1, None)) is not None:
+        while (following := self.early.pop(self.following, None)) is not None:
             self.append(following)
+            self.following = following.last_sequence + 1
 
     def append(self, entry: Entry) -> None:
         self.attempt_starts.setdefault(entry.attempt, len(self.entries))

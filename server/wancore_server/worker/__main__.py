@@ -44,7 +44,7 @@ class Worker:
             self.commands.put(message)
 
     def work(self) -> None:
-        self.link.patient = False
+        self.link.be_patient(False)
         self.link.send(ready=wire_pb2.Ready(device=self.runners.device))
         while True:
             self.obey(self.commands.get())
@@ -68,13 +68,13 @@ class Worker:
     def load(self, model: str) -> None:
         from wancore.errors import WancoreError
 
-        self.link.patient = True
+        self.link.be_patient(True)
         try:
             self.runners.load(model)
         except WancoreError:
             logging.exception("model could not be loaded")
         finally:
-            self.link.patient = False
+            self.link.be_patient(False)
 
     def free_memory(self) -> None:
         import gc

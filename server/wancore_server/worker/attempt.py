@@ -68,7 +68,7 @@ class WorkerAttempt:
         ended.lease.CopyFrom(self.lease)
         ended.first_frame_s = self.first_frame
         ended.stage_seconds.update(self.seconds)
-        self.link.patient = False
+        self.link.be_patient(False)
         self.link.send(ended=ended)
 
     def failure(self, error: Exception) -> wire_pb2.Ended:
@@ -127,7 +127,7 @@ class WorkerAttempt:
     ) -> None:
         self.stage = stage
         # Loading and encoding may sit in native code that holds the interpreter.
-        self.link.patient = stage not in (job_pb2.STAGE_DENOISING, job_pb2.STAGE_DECODING)
+        self.link.be_patient(stage not in (job_pb2.STAGE_DENOISING, job_pb2.STAGE_DECODING))
         message = job_pb2.StageProgress(stage=stage, detail=cut(detail, 200))
         if progress is not None:
             message.step, message.step_count, message.window = progress.step, progress.of, progress.window

@@ -21,6 +21,7 @@ class Link:
         self.connection, self.beat_s = connection, beat_s
         self.lock = threading.Lock()
         self.patient = True
+        self.memory_bytes = 0
 
     def send(self, **content: object) -> None:
         data = framed(wire_pb2.FromWorker(**content))  # type: ignore[arg-type]
@@ -36,10 +37,20 @@ class Link:
     def start_listening(self, handle: Callable[[wire_pb2.ToWorker], None]) -> None:
         threading.Thread(target=self.listen, args=(handle,), name="listen", daemon=True).start()
 
+    def be_patient(self, patient: bool) -> None:
+        """Tells at once whether silence is to be expected: the next beat may come too late for it."""
+        if patient != self.patient:
+            self.patient = patient
+            self.send_beat()
+
+    def send_beat(self) -> None:
+        self.send(beat=wire_pb2.Beat(patient=self.patient, memory_bytes=self.memory_bytes))
+
     def beat(self) -> None:
         process = psutil.Process()
         while True:
-            self.send(beat=wire_pb2.Beat(patient=self.patient, memory_bytes=process.memory_info().rss))
+            self.memory_bytes = process.memory_info().rss
+            self.send_beat()
             time.sleep(self.beat_s)
 
     def listen(self, handle: Callable[[wire_pb2.ToWorker], None]) -> None:

@@ -10,6 +10,6 @@ from wancore_server.worker.link import Link
 
 def follow(link: Link) -> None:
     """Says that it is there, and stays until the gateway ends it."""
-    link.patient = False
+    link.be_patient(False)
     link.send(ready=wire_pb2.Ready(device="rank"))
     threading.Event().wait()

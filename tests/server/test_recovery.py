@@ -1,0 +1,336 @@
+"""Faults 22 to 26, 35 and 36: the gateway dies, the disk fills, the store is slow, the server drains."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from wancore_client import Client, ConnectionLost, Unavailable, WancoreClientError
+from wancore_proto.v1 import job_pb2
+
+from tests.server.harness import Server, eventually, running, succeeds
+
+State = job_pb2.Job.State
+FINAL = {State.STATE_SUCCEEDED, State.STATE_FAILED, State.STATE_CANCELLED}
+
+
+def check_store(server: Server) -> dict[str, int]:
+    """Legal states, a whole index, no gap in any job's events: what §9 promises after any end."""
+    db = sqlite3.connect(server.data / "store.db")
+    try:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        states = dict(db.execute("SELECT id, state FROM jobs").fetchall())
+        for job, following in db.execute("SELECT id, next_sequence FROM jobs").fetchall():
+            taken = [s for (s,) in db.execute("SELECT sequence FROM events WHERE job = ?", (job,))]
+            for first, count in db.execute(
+                "SELECT first_sequence, frame_count FROM blocks WHERE job = ?", (job,)
+            ):
+                taken += range(first, first + count)
+            assert sorted(taken) == list(range(1, following))
+            results = [
+                1
+                for (payload,) in db.execute("SELECT payload FROM events WHERE job = ?", (job,))
+                if job_pb2.JobEvent.FromString(payload).WhichOneof("event") == "result"
+            ]
+            assert len(results) == (1 if states[job] in FINAL else 0)
+        return states
+    finally:
+        db.close()
+
+
+def no_orphans(pids: set[int]) -> bool:
+    return not any(psutil.pid_exists(p) and psutil.Process(p).status() != "zombie" for p in pids)
+
+
+POINTS = [f"store-before-commit:{n}" for n in (2, 4, 6, 8, 10)] + [
+    f"store-after-commit:{n}" for n in (2, 3, 5, 7, 9)
+] + ["spool-after-sync:1", "spool-after-sync:2"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_the_gateway_dies_at_a_write(tmp_path: Path, point: str) -> None:
+    """Faults 22 and 23: what was acknowledged is there, states are legal, nothing runs on."""
+    server = Server(tmp_path)
+    server.settings["fail_point"] = point
+    process = server.launch()
+    acknowledged: list[str] = []
+    pids: set[int] = set()
+    try:
+        eventually(lambda: (server.data / "server.json").exists() or process.poll() is not None, 30)
+        if process.poll() is None:
+            import json
+
+            server.address = json.loads((server.data / "server.json").read_text())["address"]
+            with server.client(patience_s=0.5) as client:
+                while process.poll() is None:
+                    pids |= {p.pid for p in server.children()}
+                    job = succeeds(lambda: client.create(family="faulty", frames=6))
+                    if job is not None:
+                        acknowledged.append(job.name.removeprefix("jobs/"))
+                    time.sleep(0.05)
+        process.wait(10)
+        assert process.returncode == -signal.SIGKILL
+        eventually(lambda: no_orphans(pids), 5)
+        assert set(acknowledged) <= set(check_store(server)) if acknowledged else True
+        server.settings["fail_point"] = ""
+        server.start()
+        with server.client() as client:
+            for id in acknowledged:
+                assert client.watch(id).wait().state == State.STATE_SUCCEEDED
+        assert server.stop() == 0
+        check_store(server)
+    finally:
+        server.end()
+
+
+def test_a_viewer_outlives_the_gateway(tmp_path: Path) -> None:
+    """The client reconnects; the attempt that was lost is made again from its first frame."""
+    server = Server(tmp_path).start()
+    try:
+        with server.client() as client:
+            server.ready(client)
+            address = server.address
+            generation = client.generate(family="faulty", frames=12, params={"block_s": 0.15, "block_frames": 2})
+            got: list[tuple[int, int]] = []
+            for frame in generation.frames():
+                got.append((generation.attempt, frame.index))
+                if len(got) == 5:
+                    server.kill()
+                    server.address = address
+                    server.start()
+            assert [index for attempt, index in got if attempt == 2] == list(range(12))
+            assert client.job(generation.job).state == State.STATE_SUCCEEDED
+            assert server.stop() == 0
+    finally:
+        server.end()
+
+
+def test_an_ended_job_reads_the_same_after_a_restart(tmp_path: Path) -> None:
+    server = Server(tmp_path).start()
+    try:
+        with server.client() as client:
+            server.ready(client)
+            generation = client.generate(family="faulty", frames=5, keep=["h264-fmp4"])
+            before = [f.data for f in generation.frames()]  # type: ignore[union-attr]
+            pngs = [f.data for f in client.watch(generation.job, encoding="png").frames()]
+        assert server.stop() == 0
+        server.start()
+        with server.client() as client:
+            server.ready(client)
+            assert [f.data for f in client.watch(generation.job).frames()] == before
+            assert [f.data for f in client.watch(generation.job, encoding="png").frames()] == pngs
+            assert b"".join(client.read_artifact(f"{generation.job}/artifacts/0"))[4:8] == b"ftyp"
+    finally:
+        server.end()
+
+
+def test_index_rows_past_the_spool_are_cut(tmp_path: Path) -> None:
+    """Fault 23: the end of the spool file was lost with the power."""
+    server = Server(tmp_path).start()
+    try:
+        with server.client() as client:
+            server.ready(client)
+            job = client.create(family="faulty", frames=40, params={"block_s": 0.1, "block_frames": 2})
+            eventually(lambda: client.job(job.name).frame_count >= 6)
+        server.kill()
+        id = job.name.removeprefix("jobs/")
+        spool = server.data / "spool" / id / "1.rgb"
+        with spool.open("rb+") as file:
+            file.truncate(spool.stat().st_size // 2)
+        server.start()
+        with server.client() as client:
+            assert client.watch(job.name).wait().frame_count == 40
+    finally:
+        server.end()
+
+
+def test_a_locked_store_delays_writes_and_not_reads(tmp_path: Path) -> None:
+    """Fault 25."""
+    with running(tmp_path, store_busy_s=0.5) as (server, client):
+        done = client.create(family="faulty", frames=1)
+        client.watch(done.name).wait()
+        lock = sqlite3.connect(server.data / "store.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        assert client.job(done.name).state == State.STATE_SUCCEEDED
+        assert len(list(client.jobs())) == 1
+        from wancore_proto.v1 import job_service_pb2 as pb
+
+        request = pb.CreateJobRequest(spec=job_pb2.JobSpec(family="families/faulty"))
+        with pytest.raises(Unavailable) as caught:
+            client.call(client.job_streams.CreateJob, request)
+        assert caught.value.reason == "STORE_BUSY" and caught.value.retry_s
+        lock.execute("ROLLBACK")
+        lock.close()
+        assert client.generate(family="faulty", frames=1).wait().state == State.STATE_SUCCEEDED
+
+
+def test_a_store_locked_while_a_job_runs(tmp_path: Path) -> None:
+    """Fault 25: what a worker told while the store was locked is not lost with the job."""
+    with running(tmp_path, store_busy_s=0.3) as (server, client):
+        job = client.create(family="faulty", frames=20, params={"block_s": 0.05})
+        eventually(lambda: client.job(job.name).frame_count >= 4)
+        lock = sqlite3.connect(server.data / "store.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        time.sleep(1.0)
+        lock.execute("ROLLBACK")
+        lock.close()
+        result = client.watch(job.name).wait()
+        assert result.state == State.STATE_SUCCEEDED and result.frame_count == 20
+
+
+def test_no_new_work_on_a_full_disk(tmp_path: Path) -> None:
+    """Fault 24: refused with a reason; recovery once there is space."""
+    from wancore_client import Refused
+
+    server = Server(tmp_path, free_bytes=2**62)
+    try:
+        server.start()
+        with server.client() as client:
+            server.ready(client)
+            with pytest.raises(Refused) as caught:
+                client.create(family="faulty")
+            assert caught.value.reason == "DISK_LOW" and caught.value.retry_s
+            path = tmp_path / "x"
+            path.write_bytes(b"data")
+            with pytest.raises(Refused) as upload:
+                client.upload(path)
+            assert upload.value.reason == "DISK_LOW"
+    finally:
+        server.end()
+
+
+def test_the_cap_on_the_spool(tmp_path: Path) -> None:
+    """Fault 24: ended jobs make room, oldest first; a job for which there is none fails with a reason."""
+    from wancore_client import JobFailed
+
+    frame = 64 * 48 * 3
+    with running(tmp_path, spool_bytes=30 * frame, spool_grant_bytes=frame, spool_wait_s=0.5) as (_, client):
+        first = client.generate(family="faulty", frames=20)
+        first.wait()
+        assert client.generate(family="faulty", frames=20).wait().frame_count == 20
+        with pytest.raises(WancoreClientError) as gone:
+            list(client.watch(first.job))
+        assert "FRAMES_EXPIRED" in str(gone.value)
+        with pytest.raises(JobFailed) as caught:
+            client.generate(family="faulty", frames=40).wait()
+        assert caught.value.reason == "SINK_STALLED"
+        assert client.generate(family="faulty", frames=4).wait().frame_count == 4
+
+
+def test_drain_finishes_what_runs(tmp_path: Path) -> None:
+    """Fault 35."""
+    server = Server(tmp_path).start()
+    try:
+        with server.client() as client:
+            server.ready(client)
+            generation = client.generate(family="faulty", steps=10, frames=4, params={"step_s": 0.1})
+            waiting = client.create(family="faulty")
+            events = iter(generation.events)
+            while generation.progress.step < 2:
+                generation.take(next(events))
+            assert server.process is not None
+            server.process.send_signal(signal.SIGTERM)
+            with pytest.raises((Unavailable, ConnectionLost)):
+                for _ in range(100):
+                    client.call(client.job_streams.CreateJob, request_for("faulty"))
+                    time.sleep(0.01)
+            for event in events:
+                generation.take(event)
+            assert generation.result is not None and generation.result.state == State.STATE_SUCCEEDED
+            assert server.process.wait(10) == 0
+        states = check_store(server)
+        assert states[waiting.name.removeprefix("jobs/")] == State.STATE_QUEUED
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize("at", ["loading", "denoising"])
+def test_drain_puts_back_what_takes_too_long(tmp_path: Path, at: str) -> None:
+    """Fault 35: the limit passes; the job waits for the next server, which finishes it."""
+    server = Server(tmp_path, drain_s=0.5)
+    server.start()
+    try:
+        with server.client() as client:
+            server.ready(client)
+            params = {"fault": "sleep", "at": at, "hold_s": 60, "times": 1, "key": f"drain-{at}"}
+            job = client.create(family="faulty", params=params)
+            eventually(lambda: client.job(job.name).state == State.STATE_RUNNING)
+            pids = {p.pid for p in server.children()}
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 8
+        assert no_orphans(pids)
+        assert check_store(server)[job.name.removeprefix("jobs/")] in (State.STATE_QUEUED, State.STATE_RUNNING)
+        server.start()
+        with server.client() as client:
+            assert client.watch(job.name).wait().state == State.STATE_SUCCEEDED
+    finally:
+        server.end()
+
+
+def test_a_second_server_refuses_to_start(tmp_path: Path) -> None:
+    """Fault 36."""
+    with running(tmp_path / "one", ) as (server, _):
+        same_folder = Server(tmp_path / "one")
+        process = same_folder.launch()
+        assert process.wait(20) == 1 and "another server uses" in same_folder.log.read_text()
+        (tmp_path / "two").mkdir()
+        same_port = Server(tmp_path / "two")
+        same_port.address = server.address
+        process = same_port.launch()
+        assert process.wait(20) == 1 and "cannot listen" in same_port.log.read_text()
+
+
+def test_wall_clock_jumps_do_not_matter(tmp_path: Path) -> None:
+    """Fault 26: leases, silence and grace use the monotonic clock. The wall clock is moved under the
+    server by a module that every Python process loads first."""
+    server = Server(tmp_path)
+    (server.site / "sitecustomize.py").write_text(
+        "import os, time\n"
+        "real, began = time.time_ns, time.monotonic()\n"
+        "def jumping():\n"
+        "    return real() + (int((time.monotonic() - began) * 4) % 3 - 1) * 86_400_000_000_000\n"
+        "time.time_ns = jumping\n"
+        "time.time = lambda: jumping() / 1e9\n"
+    )
+    server.settings["retention_s"] = 10 * 86_400
+    try:
+        server.start()
+        with server.client() as client:
+            server.ready(client)
+            generation = client.generate(family="faulty", steps=20, frames=8, params={"step_s": 0.1})
+            assert [f.index for f in generation.frames()] == list(range(8)) and generation.attempt == 1
+    finally:
+        server.end()
+
+
+def request_for(family: str) -> Any:
+    from wancore_proto.v1 import job_service_pb2
+
+    return job_service_pb2.CreateJobRequest(spec=job_pb2.JobSpec(family=f"families/{family}"))
+
+
+def test_a_hundred_equal_calls_make_one_job(tmp_path: Path) -> None:
+    """Fault 13."""
+    import uuid
+
+    with running(tmp_path) as (_, client):
+        request_id, names, lock = str(uuid.uuid4()), set(), threading.Lock()
+
+        def call(each: Client) -> None:
+            job = each.create("one", family="faulty", frames=1, request_id=request_id)
+            with lock:
+                names.add(job.name)
+
+        threads = [threading.Thread(target=call, args=(client,)) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(names) == 1 and len(list(client.jobs())) == 1

@@ -1,0 +1,243 @@
+"""Faults 10, 12, 15 to 21 and 41: workers that crash, hang, forget or are told to stop."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from wancore_client import Client, JobFailed
+from wancore_proto.v1 import admin_service_pb2 as admin
+from wancore_proto.v1 import admin_service_pb2_grpc, job_pb2
+
+from tests.server.harness import Server, eventually, running
+
+State = job_pb2.Job.State
+STAGES = ["start", "inputs", "text", "loading", "denoising", "decoding"]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Client]]:
+    with running(tmp_path_factory.mktemp("workers"), quarantine_crashes=1000) as pair:
+        yield pair
+
+
+def workers(client: Client) -> list[admin.Worker]:
+    stub = admin_service_pb2_grpc.AdminServiceStub(client.calls)
+    return list(client.call(stub.ListWorkers, admin.ListWorkersRequest()).workers)
+
+
+def health(client: Client, service: str) -> bool:
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    answer = health_pb2_grpc.HealthStub(client.calls).Check(
+        health_pb2.HealthCheckRequest(service=service), timeout=5
+    )
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def next_job_succeeds(client: Client) -> None:
+    assert client.generate(family="steady", frames=2).wait().state == State.STATE_SUCCEEDED
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("fault", ["kill", "segfault", "exit"])
+def test_a_lost_worker_means_one_more_attempt(client: Client, fault: str, stage: str) -> None:
+    """Fault 15."""
+    key = f"once-{fault}-{stage}"
+    starts: list[int] = []
+
+    def event(e: job_pb2.JobEvent) -> None:
+        if e.WhichOneof("event") == "attempt_started":
+            starts.append(e.attempt_started.attempt)
+
+    generation = client.generate(
+        family="faulty", frames=6, on_event=event, params={"fault": fault, "at": stage, "times": 1, "key": key}
+    )
+    frames = [(generation.attempt, frame.index) for frame in generation.frames()]
+    assert starts == [1, 2] and generation.attempt == 2
+    assert [index for attempt, index in frames if attempt == 2] == list(range(6))
+
+
+def test_a_poison_job_fails_and_harms_no_other(client: Client) -> None:
+    """Faults 15 and 16: two workers lost."""
+    poison = client.generate(family="faulty", params={"fault": "segfault"})
+    other = client.create(family="steady", frames=2)
+    with pytest.raises(JobFailed) as caught:
+        poison.wait()
+    assert caught.value.reason == "WORKER_CRASHED" and client.job(poison.job).attempt == 2
+    assert client.watch(other.name).wait().state == State.STATE_SUCCEEDED
+
+
+def test_a_plugin_that_ignores_cancel_is_killed(server: Server, client: Client) -> None:
+    """Faults 12 and 41."""
+    job = client.create(family="faulty", params={"fault": "ignore_cancel"})
+    eventually(lambda: client.job(job.name).stage == job_pb2.STAGE_LOADING_MODEL)
+    waiting = client.create(family="steady", frames=1)
+    started = time.monotonic()
+    assert client.cancel(job.name).state == State.STATE_CANCELLING
+    eventually(lambda: client.job(job.name).state == State.STATE_CANCELLED)
+    assert 0.5 < time.monotonic() - started < 3 * 0.8 + 1  # the graces, and a poll
+    assert client.watch(waiting.name).wait().state == State.STATE_SUCCEEDED
+    eventually(lambda: health(client, "wancore.v1.JobService"))
+
+
+def test_a_worker_that_holds_the_interpreter_is_killed(client: Client) -> None:
+    """Fault 18."""
+    started = time.monotonic()
+    generation = client.generate(
+        family="faulty", params={"fault": "hold", "at": "decoding", "times": 1, "key": "hold"}
+    )
+    assert generation.wait().state == State.STATE_SUCCEEDED and generation.attempt == 2
+    assert time.monotonic() - started < 3 * 1.5 + 3
+    assert any(w.reason == "SILENT" for w in generation.warnings)
+
+
+def test_a_long_load_is_no_hang(client: Client) -> None:
+    """Faults 18 and 41: native code may hold the interpreter while loading, and health stays true."""
+    eventually(lambda: health(client, "wancore.v1.JobService"))
+    generation = client.generate(
+        family="faulty", params={"fault": "hold", "at": "loading", "times": 1, "key": "load", "hold_s": 3}
+    )
+    healthy = []
+    for event in generation.events:
+        generation.take(event)
+        healthy.append(health(client, "wancore.v1.JobService"))
+    assert generation.attempt == 1 and all(healthy)
+    generation.check()
+
+
+def test_out_of_memory_is_a_typed_failure(client: Client) -> None:
+    """Fault 19."""
+    with pytest.raises(JobFailed) as caught:
+        client.generate(family="faulty", params={"fault": "oom"}).wait()
+    assert caught.value.reason == "GPU_OUT_OF_MEMORY" and "would_fit" in caught.value.metadata
+    next_job_succeeds(client)
+
+
+def test_what_a_plugin_prints_is_no_trouble(client: Client) -> None:
+    assert client.generate(family="faulty", params={"fault": "print"}).wait().state == State.STATE_SUCCEEDED
+
+
+def test_what_a_plugin_forks_goes_with_the_worker(server: Server, client: Client) -> None:
+    client.generate(family="faulty", params={"fault": "fork", "times": 1, "key": "fork"}).wait()
+    assert len(server.workers()) == 2
+    with pytest.raises(JobFailed):
+        client.generate(family="faulty", params={"fault": "kill"}).wait()
+    eventually(lambda: len(server.workers()) == 1)
+
+
+@pytest.mark.parametrize("stage", ["inputs", "loading", "denoising", "decoding"])
+def test_cancel_in_each_stage(client: Client, stage: str) -> None:
+    """Fault 10, per stage; the states are in test_races.py."""
+    generation = client.generate(
+        family="faulty", frames=400, steps=100,
+        params={"fault": "sleep", "at": stage, "hold_s": 0.1, "block_s": 0.01, "step_s": 0.001},
+    )  # fmt: skip
+    wanted = {
+        "inputs": job_pb2.STAGE_ENCODING_INPUTS, "loading": job_pb2.STAGE_LOADING_MODEL,
+        "denoising": job_pb2.STAGE_DENOISING, "decoding": job_pb2.STAGE_DECODING,
+    }[stage]  # fmt: skip
+    results = []
+    for event in generation.events:
+        generation.take(event)
+        if generation.progress.stage == wanted and generation.job and generation.state == State.STATE_RUNNING:
+            generation.cancel()
+        if event.WhichOneof("event") == "result":
+            results.append(event.result.state)
+    assert results == [State.STATE_CANCELLED]
+
+
+def test_max_run_duration(client: Client) -> None:
+    with pytest.raises(JobFailed) as caught:
+        client.generate(family="faulty", steps=1000, params={"step_s": 0.05}, max_seconds=1).wait()
+    assert caught.value.reason == "MAX_RUN_DURATION"
+    next_job_succeeds(client)
+
+
+def test_a_stalled_attempt_is_stopped(tmp_path: Path) -> None:
+    with running(tmp_path, watchdog_min_s=0.7) as (_, client):
+        generation = client.generate(
+            family="faulty", params={"fault": "sleep", "hold_s": 30, "times": 1, "key": "stall"}
+        )
+        assert generation.wait().state == State.STATE_SUCCEEDED
+        assert [w.reason for w in generation.warnings] == ["STALLED"]
+
+
+def test_a_crash_loop_ends_in_quarantine_and_others_are_served(tmp_path: Path) -> None:
+    """Faults 17 and 41."""
+    from wancore_client import Unavailable
+
+    crash = {"fault": "kill", "at": "start"}
+    with running(tmp_path, quarantine_crashes=5) as (_, client):
+        for _ in range(2):
+            with pytest.raises(JobFailed):
+                client.generate(family="faulty", params=crash).wait()
+        third = client.create(family="faulty", params=crash)
+        eventually(lambda: not health(client, "family/faulty"))
+        assert client.job(third.name).state == State.STATE_QUEUED  # nothing is lost: it waits
+        with pytest.raises(Unavailable) as caught:
+            client.create(family="faulty")
+        assert caught.value.reason == "NO_WORKER"
+        next_job_succeeds(client)
+        assert health(client, "family/steady")
+        eventually(lambda: health(client, "wancore.v1.JobService"))
+        assert list(workers(client)[0].quarantined_families) == ["families/faulty"]
+        stub = admin_service_pb2_grpc.AdminServiceStub(client.calls)
+        client.call(stub.RestartWorker, admin.RestartWorkerRequest(name="workers/0"))
+        eventually(lambda: client.job(third.name).state == State.STATE_FAILED)
+        eventually(lambda: health(client, "family/faulty"))
+
+
+def test_one_lost_rank_restarts_the_gang(tmp_path: Path) -> None:
+    """Fault 20."""
+    with running(tmp_path, gang=2) as (server, client):
+        eventually(lambda: len(server.workers()) == 2)
+        generation = client.generate(family="faulty", steps=40, params={"step_s": 0.03})
+        before: set[int] = set()
+        for event in generation.events:
+            generation.take(event)
+            if generation.progress.step == 3 and not before:
+                ranks = {p.pid: p.environ()["RANK"] for p in server.workers()}
+                before = set(ranks)
+                next(p for p in server.workers() if ranks[p.pid] == "1").send_signal(signal.SIGKILL)
+        generation.check()
+        assert generation.attempt == 2
+        assert not before & {p.pid for p in server.workers()}
+
+
+BAD_IMPORTS = {
+    "crash": "import ctypes; ctypes.string_at(0)",
+    "hang": "import time; time.sleep(600)",
+    "prints": "print('x' * 1000000)",
+    "forks": "import os, time\nif os.fork() == 0: time.sleep(600)",
+    "raises": "raise RuntimeError('no')",
+    "exits": "import os; os._exit(3)",
+}
+
+
+def test_plugins_that_misbehave_at_import_are_listed(tmp_path: Path) -> None:
+    """Fault 21."""
+    server = Server(tmp_path, plugins=("faulty", *BAD_IMPORTS), probe_s=3.0)
+    for name, body in BAD_IMPORTS.items():
+        info = server.site / f"wancore_bad_{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: wancore-bad-{name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[wancore.plugins]\n{name} = wancore_bad_{name}\n")
+        (server.site / f"wancore_bad_{name}.py").write_text(f"WANCORE_API = (1, 1)\n{body}\n")
+    try:
+        server.start()
+        with server.client() as client:
+            server.ready(client, 30)
+            plugins = {p.entry_point: p for p in client.plugins()}
+            Plugin = type(plugins["faulty"])
+            assert plugins["faulty"].state == plugins["prints"].state == Plugin.STATE_LOADED
+            for name in ("crash", "hang", "raises", "exits"):
+                assert plugins[name].state == Plugin.STATE_BROKEN and plugins[name].problem
+                assert "/" not in plugins[name].problem
+            next_job_succeeds(client)
+        assert server.stop() == 0
+    finally:
+        server.end()
