@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
 from einops import reduce
@@ -41,3 +42,13 @@ class FakeStream:
 
     def push(self, latent: Tensor) -> Tensor:
         return latent
+
+
+class NoSound:
+    """The sound of cases that have none: a part of their stand-in for a family's tools."""
+
+    def audio(self, role: str) -> NoReturn:
+        raise AssertionError("the cases give no sound")
+
+    def speech(self, waveform: Tensor, frames: int) -> NoReturn:
+        raise AssertionError("the cases give no sound")

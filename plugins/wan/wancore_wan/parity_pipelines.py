@@ -13,7 +13,7 @@ from torch import Tensor
 from wancore.engine.compose import Composed, compose
 from wancore.engine.sampler import Sampling, sample
 from wancore.parity import Case, seeded
-from wancore.parity.fakes import FakeVae
+from wancore.parity.fakes import FakeVae, NoSound
 from wancore.plugins.family import Base
 from wancore.request import parse_request
 from wancore.sampling.builtin import SOLVERS
@@ -31,7 +31,7 @@ PROMPT, NEGATIVE = "the prompt", "the negative prompt"
 
 
 @dataclass
-class FakeTools:
+class FakeTools(NoSound):
     """The cases' text encoder, CLIP and VAE; images come from the case."""
 
     images: Mapping[str, Tensor]

@@ -1,0 +1,10 @@
+"""Golden-case kinds of MultiTalk."""
+
+from __future__ import annotations
+
+from wancore.parity import Kind
+
+KINDS = (
+    Kind("multitalk", "transformer", "wancore_talking.parity_forward:transformer"),
+    Kind("multitalk", "window_loop", "wancore_multitalk.parity_cases:window_loop"),
+)

@@ -1,0 +1,155 @@
+"""Once per request: sound to features, pictures to pixels, where the speakers are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from wancore.engine.tools import Tools
+from wancore.media.audio import SPEECH_RATE
+from wancore.plugins.family import Base, Lead, Window
+from wancore.request import Request
+from wancore.transformer.canvas import Canvas
+from wancore_talking.adapter import Speech
+from wancore_talking.color import ColorMatch
+from wancore_talking.features import Features, speech_features
+from wancore_talking.guidance import Scales
+from wancore_talking.masks import check_boxes, default_boxes, latent_masks, speaker_masks
+from wancore_talking.parameters import TalkingParameters
+from wancore_talking.sources import picture_size, pictures
+from wancore_talking.stills import Stills
+from wancore_talking.timeline import Timeline
+from wancore_talking.tracks import Tracks
+from wancore_talking.voices import read_tracks
+
+
+@dataclass(frozen=True)
+class Voices:
+    """What is heard and where: the part that an attachment has too.
+
+    `features` of each speaker; `masks` [3, h, w] with two speakers. `turned`: the window in which the
+    sound runs back from its end.
+    """
+
+    features: tuple[Features, ...]
+    masks: Tensor | None
+    strength: float = 1.0
+    turned: int | None = None
+
+    def speech(self, window: Window) -> Speech:
+        back = self.turned == window.index
+        heard = [f.window(window.start, window.frames, back) for f in self.features]
+        return Speech(torch.stack(heard), self.masks, self.strength)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that this family leads.
+
+    `pictures`: what each window starts from, by its first frame. `motion`: pixel frames taken over.
+    `projection`: momentum and threshold of adaptive projected guidance, if it is on. `mix` [S]: what is
+    heard, 16 kHz. `patch`: rows and columns of latent pixels that make a token.
+    """
+
+    timeline: Timeline
+    motion: int
+    voices: Voices
+    texts: Mapping[str, Tensor]
+    pictures: Mapping[int, Tensor]
+    stills: Stills
+    scales: Scales
+    stride: int
+    patch: tuple[int, int]
+    projection: tuple[float, float] | None = None
+    color: ColorMatch | None = None
+    mix: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    def canvas(self, frames: int) -> Canvas:
+        height, width = (n // self.stride for n in self.pictures[0].shape[1:])
+        return Canvas(1 + (frames - 1) // 4, height // self.patch[0], width // self.patch[1])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was settled before anything was encoded."""
+
+    parameters: TalkingParameters
+    timeline: Timeline
+    motion: int
+    scales: Scales
+    role: str
+
+
+def prepare(request: Request, plan: Plan, tracks: Tracks, base: Base, lead: Lead, tools: Tools) -> Prepared:
+    frames = tracks.frames(float(lead.fps))
+    texts = tools.text([request.prompt, lead.negative_prompt])
+    return assembled(
+        plan, base, lead, tools,
+        encoded(tracks, frames, tools),
+        dict(zip(("positive", "negative"), texts, strict=True)),
+        tracks.mix[: round(lead.frames / lead.fps * SPEECH_RATE)],
+    )  # fmt: skip
+
+
+def assembled(
+    plan: Plan,
+    base: Base,
+    lead: Lead,
+    tools: Tools,
+    features: tuple[Features, ...],
+    texts: Mapping[str, Tensor],
+    mix: Tensor,
+) -> Prepared:
+    """Everything but the encoding of sound and text."""
+    parameters, size = plan.parameters, (lead.height, lead.width)
+    starts = [window.start for window in plan.timeline.windows]
+    seen = pictures(plan.role, starts, size, tools)
+    masks = placed(parameters, len(features), picture_size(plan.role, tools), size, base.spatial_stride)
+    color = parameters.color_correction
+    patch = base.transformer.patch_size
+    return Prepared(
+        plan.timeline,
+        plan.motion,
+        Voices(features, masks, parameters.audio_strength, plan.timeline.turned),
+        texts,
+        seen,
+        Stills(tools),
+        plan.scales,
+        base.spatial_stride,
+        (patch[1], patch[2]),
+        (parameters.apg_momentum, parameters.apg_threshold) if parameters.apg else None,
+        ColorMatch(seen[0].to(tools.device), color) if color else None,
+        mix,
+    )
+
+
+def prepare_attached(
+    request: Request, parameters: TalkingParameters, base: Base, lead: Lead, tools: Tools
+) -> Voices:
+    """The sound for the lead's clip: cut to its length, or followed by silence."""
+    tracks = read_tracks(request, parameters, float(lead.fps), tools)
+    tracks = tracks.lasting(round(lead.frames / lead.fps * SPEECH_RATE))
+    size = (lead.height, lead.width)
+    masks = placed(parameters, len(tracks.speech), size, size, base.spatial_stride)
+    return Voices(encoded(tracks, lead.frames, tools), masks, parameters.audio_strength)
+
+
+def encoded(tracks: Tracks, frames: int, tools: Tools) -> tuple[Features, ...]:
+    """Features of each speaker, one row for each of `frames`; on a GPU they wait as bfloat16."""
+    dtype = torch.float32 if tools.device.type == "cpu" else torch.bfloat16
+    return tuple(speech_features(tools.speech(speech, frames).to(dtype)) for speech in tracks.speech)
+
+
+def placed(
+    parameters: TalkingParameters, speakers: int, source: tuple[int, int], size: tuple[int, int], stride: int
+) -> Tensor | None:
+    """Masks at latent size from boxes in pixels of the `source` (height, width); None for one speaker."""
+    if speakers == 1:
+        return None
+    boxes = parameters.boxes
+    if boxes is not None:
+        check_boxes(boxes, *source)
+    return latent_masks(speaker_masks(boxes or default_boxes(*source), *source), size, stride)

@@ -1,0 +1,69 @@
+"""What the model reads of known frames at the beginning of a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor
+
+from wancore.engine.tools import Tools
+
+MASK_CHANNELS = 4
+
+
+@dataclass(frozen=True)
+class Still:
+    """Known frames at the beginning of a window.
+
+    `channels` [4 + C, T, h, w]: mask, then the latent of the window with grey for what is not known.
+    `tokens` [L, width]: CLIP features of the last known frame.
+    """
+
+    channels: Tensor
+    tokens: Tensor
+
+    @property
+    def latent(self) -> Tensor:
+        return self.channels[MASK_CHANNELS:]
+
+    def first(self, frames: int) -> Still:
+        """The same for a window of fewer pixel frames: the VAE is causal, so it is the beginning."""
+        return Still(self.channels[:, : 1 + (frames - 1) // 4], self.tokens)
+
+
+def still(known: Tensor, frames: int, tools: Tools) -> Still:
+    """`known` [3, n, H, W] in [-1, 1], the first of `frames` pixel frames."""
+    known = known.to(tools.device)
+    grey = known.new_zeros(3, frames - known.shape[1], *known.shape[2:])
+    latent = tools.vae.encode(torch.cat((known, grey), dim=1))
+    mask = known_mask(known.shape[1], frames, latent.shape[2], latent.shape[3])
+    return Still(torch.cat((mask.to(latent), latent)), tools.image_features([known[:, -1]])[0])
+
+
+def known_mask(known: int, frames: int, height: int, width: int) -> Tensor:
+    """[4, T, height, width]: 1 for the first `known` of `frames` pixel frames.
+
+    Latent frame 0 stands for the first pixel frame, four times over, every other one for four.
+    """
+    mask = (torch.arange(frames) < known).float()
+    packed = rearrange(torch.cat((mask[:1].repeat(4), mask[1:])), "(t four) -> four t", four=MASK_CHANNELS)
+    return repeat(packed, "c t -> c t h w", h=height, w=width)
+
+
+@dataclass
+class Stills:
+    """Stills of single pictures; the last one is kept, so that an image is encoded once per request."""
+
+    tools: Tools
+    _picture: Tensor | None = None
+    _made: Still | None = None
+    _frames: int = 0
+
+    def of(self, picture: Tensor, frames: int) -> Still:
+        """`picture` [3, H, W] in [-1, 1] as the first of `frames` pixel frames."""
+        if self._made is None or self._picture is not picture or frames > self._frames:
+            self._made = still(picture[:, None], frames, self.tools)
+            self._picture, self._frames = picture, frames
+        return self._made if frames == self._frames else self._made.first(frames)
