@@ -44,7 +44,7 @@ def engine_request(
                 "name": use.family.removeprefix("families/"),
                 "params": plain(use.params),
                 "inputs": files(dict(use.inputs)),
-                "file": model or None,
+                "modules": [model] if model else [],
             }
             for use, model in zip(spec.attachments, attachment_models, strict=True)
         ],
