@@ -10,6 +10,7 @@ from wancore_server.folder import DataFolder
 from wancore_server.frames.spool import Spool
 from wancore_server.frames.tracks import Tracks
 from wancore_server.jobs.ledger import Ledger
+from wancore_server.jobs.live import LiveJob
 from wancore_server.metrics import Metrics
 from wancore_server.settings import ServerSettings
 from wancore_server.store import Store
@@ -28,6 +29,11 @@ class Housekeeping:
         self.ledger, self.store, self.spool, self.tracks = ledger, store, spool, tracks
         self.folder, self.settings, self.metrics = folder, settings, metrics
         self.sizes: dict[str, int] = {}
+        ledger.on_final.append(self.count)
+
+    def count(self, live: LiveJob) -> None:
+        """A job has ended: from now on its frames may go when room is needed."""
+        self.sizes[live.id] = self.spool.size_of(live.id)
 
     async def run(self) -> None:
         while True:

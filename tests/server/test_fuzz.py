@@ -82,7 +82,7 @@ def client_jobs(town: Town) -> list[str]:
 
 
 def run(examples: int, test: Callable[..., None], **strategies: st.SearchStrategy[Any]) -> None:
-    """`test` as a property. Its server is the module's, so that a later example meets what earlier ones did."""
+    """`test` as a property, all examples against one server."""
     chosen = settings(
         max_examples=examples * SCALE,
         suppress_health_check=[
@@ -281,8 +281,8 @@ def small_jobs(draw: st.DrawFn) -> job_pb2.JobSpec:
             encodings=draw(st.lists(st.sampled_from(encodings), unique=True, max_size=3)),
             previews=draw(st.booleans()),
         ),
-        priority=draw(st.sampled_from(job_pb2.Priority.values())),
-        on_disconnect=draw(st.sampled_from(job_pb2.OnDisconnect.values())),
+        priority=draw(st.sampled_from(list(job_pb2.Priority.values()))),
+        on_disconnect=draw(st.sampled_from(list(job_pb2.OnDisconnect.values()))),
     )
     if draw(st.booleans()):
         spec.shape.frame_rate.numerator = draw(st.integers(1, 240))
@@ -320,6 +320,6 @@ def test_valid_jobs_end_with_every_frame(town: Town) -> None:
             15,
             test,
             spec=small_jobs(),
-            encoding=st.sampled_from(frames_pb2.Encoding.values()),
-            mode=st.sampled_from(job_service_pb2.DeliveryMode.values()),
+            encoding=st.sampled_from(list(frames_pb2.Encoding.values())),
+            mode=st.sampled_from(list(job_service_pb2.DeliveryMode.values())),
         )

@@ -48,9 +48,11 @@ def no_orphans(pids: set[int]) -> bool:
     return not any(psutil.pid_exists(p) and psutil.Process(p).status() != "zombie" for p in pids)
 
 
-POINTS = [f"store-before-commit:{n}" for n in (2, 4, 6, 8, 10)] + [
-    f"store-after-commit:{n}" for n in (2, 3, 5, 7, 9)
-] + ["spool-after-sync:1", "spool-after-sync:2"]
+POINTS = (
+    [f"store-before-commit:{n}" for n in (2, 4, 6, 8, 10)]
+    + [f"store-after-commit:{n}" for n in (2, 3, 5, 7, 9)]
+    + ["spool-after-sync:1", "spool-after-sync:2"]
+)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -96,7 +98,9 @@ def test_a_viewer_outlives_the_gateway(tmp_path: Path) -> None:
         with server.client() as client:
             server.ready(client)
             address = server.address
-            generation = client.generate(family="faulty", frames=12, params={"block_s": 0.15, "block_frames": 2})
+            generation = client.generate(
+                family="faulty", frames=12, params={"block_s": 0.15, "block_frames": 2}
+            )
             got: list[tuple[int, int]] = []
             for frame in generation.frames():
                 got.append((generation.attempt, frame.index))
@@ -230,10 +234,10 @@ def test_drain_finishes_what_runs(tmp_path: Path) -> None:
         with server.client() as client:
             server.ready(client)
             generation = client.generate(family="faulty", steps=10, frames=4, params={"step_s": 0.1})
-            waiting = client.create(family="faulty")
             events = iter(generation.events)
             while generation.progress.step < 2:
                 generation.take(next(events))
+            waiting = client.create(family="faulty")
             assert server.process is not None
             server.process.send_signal(signal.SIGTERM)
             with pytest.raises((Unavailable, ConnectionLost)):
@@ -266,7 +270,10 @@ def test_drain_puts_back_what_takes_too_long(tmp_path: Path, at: str) -> None:
         assert server.stop() == 0
         assert time.monotonic() - started < 8
         assert no_orphans(pids)
-        assert check_store(server)[job.name.removeprefix("jobs/")] in (State.STATE_QUEUED, State.STATE_RUNNING)
+        assert check_store(server)[job.name.removeprefix("jobs/")] in (
+            State.STATE_QUEUED,
+            State.STATE_RUNNING,
+        )
         server.start()
         with server.client() as client:
             assert client.watch(job.name).wait().state == State.STATE_SUCCEEDED
@@ -276,7 +283,9 @@ def test_drain_puts_back_what_takes_too_long(tmp_path: Path, at: str) -> None:
 
 def test_a_second_server_refuses_to_start(tmp_path: Path) -> None:
     """Fault 36."""
-    with running(tmp_path / "one", ) as (server, _):
+    with running(
+        tmp_path / "one",
+    ) as (server, _):
         same_folder = Server(tmp_path / "one")
         process = same_folder.launch()
         assert process.wait(20) == 1 and "another server uses" in same_folder.log.read_text()

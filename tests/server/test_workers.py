@@ -54,7 +54,10 @@ def test_a_lost_worker_means_one_more_attempt(client: Client, fault: str, stage:
             starts.append(e.attempt_started.attempt)
 
     generation = client.generate(
-        family="faulty", frames=6, on_event=event, params={"fault": fault, "at": stage, "times": 1, "key": key}
+        family="faulty",
+        frames=6,
+        on_event=event,
+        params={"fault": fault, "at": stage, "times": 1, "key": key},
     )
     frames = [(generation.attempt, frame.index) for frame in generation.frames()]
     assert starts == [1, 2] and generation.attempt == 2

@@ -203,7 +203,6 @@ class Attempt:
 
     async def finish(self, ended: wire_pb2.Ended) -> None:
         """The worker's last word: the job's end, unless something else has ended it."""
-        self.around.room.release(self.live.id)
         if ended.how == wire_pb2.Ended.SUCCEEDED and self.live.state in ALIVE:
             await self.succeed(ended)
         elif ended.how == wire_pb2.Ended.FAILED:
@@ -214,7 +213,7 @@ class Attempt:
         if ended.how == wire_pb2.Ended.CANCELLED and self.live.state in ALIVE:
             # Told to stop without the job being cancelled: the drain, or the watchdog.
             await self.lost(Loss(self.stopped_for.upper(), crash=self.stopped_for == "stalled"))
-        self.live.run = None
+        self.leave()
 
     def figures(self, ended: wire_pb2.Ended) -> job_pb2.JobResult:
         result = job_pb2.JobResult(run_duration=duration(time.monotonic() - self.started))
@@ -271,7 +270,6 @@ class Attempt:
     async def lost(self, loss: Loss) -> None:
         """The worker is gone: another attempt, or the end."""
         self.worker_done = True
-        self.around.room.release(self.live.id)
         crashes = self.live.crashes + loss.crash
         if crashes >= self.around.max_crashes:
             text = f"{crashes} workers were lost under this job, the last one by {loss.reason}"
@@ -286,7 +284,13 @@ class Attempt:
             back = Move(ALIVE, QUEUED, crashes=crashes, events=[event(self.number, warning=warning)])
             await self.around.ledger.move(self.live, back)
         await self.close_cancelled()
-        self.live.run = None
+        self.leave()
+
+    def leave(self) -> None:
+        """The attempt is over; what it wrote is counted with the ended jobs by now."""
+        self.around.room.release(self.live.id)
+        if self.live.run is self:
+            self.live.run = None
 
     async def cancel(self) -> None:
         """After the job became CANCELLING."""

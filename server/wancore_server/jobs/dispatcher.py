@@ -195,10 +195,10 @@ class Dispatcher:
         """The first commit wins; a job that has ended stays as it is."""
         while live.state in UNFINISHED and live.state != CANCELLING:
             live.cancel_asked = time.monotonic()
-            if await self.ledger.move(live, Move({QUEUED}, CANCELLED)):
+            if await self.ledger.move(live, Move({QUEUED}, CANCELLED), patient=False):
                 self.queue.remove(live)
                 return
-            if await self.ledger.move(live, Move({STARTING, RUNNING}, CANCELLING)):
+            if await self.ledger.move(live, Move({STARTING, RUNNING}, CANCELLING), patient=False):
                 if live.run is not None:
                     await live.run.cancel()
                 return

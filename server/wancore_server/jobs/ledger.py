@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from google.rpc import status_pb2
@@ -14,9 +16,11 @@ from wancore_server.jobs.live import LiveJob
 from wancore_server.jobs.log import JobLog
 from wancore_server.jobs.states import FINAL, result_event, state_changed
 from wancore_server.metrics import Metrics
-from wancore_server.store import Block, Event, Frames, JobRow, NewJob, Store
+from wancore_server.store import Block, Event, Frames, JobRow, NewJob, Store, StoreBusy
 from wancore_server.store.model import Change
 
+log = logging.getLogger(__name__)
+FIRST_WAIT_S, MOST_WAIT_S = 0.1, 2.0
 OUTCOMES = {
     job_pb2.Job.STATE_SUCCEEDED: "succeeded",
     job_pb2.Job.STATE_FAILED: "failed",
@@ -92,8 +96,12 @@ class Ledger:
         for id in idle:
             del self.lives[id]
 
-    async def move(self, live: LiveJob, move: Move) -> bool:
-        """Changes the state if it is an expected one; the first commit wins."""
+    async def move(self, live: LiveJob, move: Move, patient: bool = True) -> bool:
+        """Changes the state if it is an expected one; the first commit wins.
+
+        `patient`: a store that cannot be written is tried until it can, since what a worker did is
+        done; else raises `StoreBusy`.
+        """
         async with live.lock:
             if live.state not in move.expected:
                 return False
@@ -114,7 +122,10 @@ class Ledger:
             expire = info.expire_time.ToNanoseconds() if info.HasField("expire_time") else None
             payloads = [e.SerializeToString() for e in events]
             change = Change(info.SerializeToString(), info.attempt, move.epoch, move.crashes, ended, expire)
-            first = await self.store.move(live.id, move.expected, attempt, move.state, change, payloads)
+            first = await self.written(
+                lambda: self.store.move(live.id, move.expected, attempt, move.state, change, payloads),
+                patient,
+            )
             if first is None:
                 return False
             live.info = info
@@ -131,6 +142,18 @@ class Ledger:
             for hook in self.on_final:
                 hook(live)
         return True
+
+    async def written(self, write: Callable[[], Awaitable[int | None]], patient: bool) -> int | None:
+        wait = FIRST_WAIT_S
+        while True:
+            try:
+                return await write()
+            except StoreBusy:
+                if not patient:
+                    raise
+                log.warning("the store cannot be written; trying again")
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, MOST_WAIT_S)
 
     def close(self, live: LiveJob, info: job_pb2.Job, move: Move, ended: int) -> job_pb2.JobEvent:
         """Fills in what an ended job has, and makes its last event."""
@@ -161,8 +184,9 @@ class Ledger:
                 info.CopyFrom(live.info)
                 edit(info)
             stored = [e if isinstance(e, Frames) else e.SerializeToString() for e in entries]
-            first = await self.store.append(
-                live.id, attempt, states, stored, info.SerializeToString() if edit is not None else None
+            described = info.SerializeToString() if edit is not None else None
+            first = await self.written(
+                lambda: self.store.append(live.id, attempt, states, stored, described), patient=True
             )
             if first is None:
                 return False
