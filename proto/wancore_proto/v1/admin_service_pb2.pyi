@@ -48,17 +48,7 @@ class ListWorkersResponse(_message.Message):
     def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = (
-        "name",
-        "state",
-        "device",
-        "job",
-        "rank_count",
-        "restart_count",
-        "models",
-        "quarantined_families",
-        "memory_bytes",
-    )
+    __slots__ = ("name", "state", "device", "job", "rank_count", "restart_count", "models", "quarantined_families", "memory_bytes")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Worker.State]
@@ -67,7 +57,6 @@ class Worker(_message.Message):
         STATE_BUSY: _ClassVar[Worker.State]
         STATE_STOPPING: _ClassVar[Worker.State]
         STATE_QUARANTINED: _ClassVar[Worker.State]
-
     STATE_UNSPECIFIED: Worker.State
     STATE_STARTING: Worker.State
     STATE_IDLE: Worker.State
@@ -92,18 +81,7 @@ class Worker(_message.Message):
     models: _containers.RepeatedScalarFieldContainer[str]
     quarantined_families: _containers.RepeatedScalarFieldContainer[str]
     memory_bytes: int
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        state: _Optional[_Union[Worker.State, str]] = ...,
-        device: _Optional[str] = ...,
-        job: _Optional[str] = ...,
-        rank_count: _Optional[int] = ...,
-        restart_count: _Optional[int] = ...,
-        models: _Optional[_Iterable[str]] = ...,
-        quarantined_families: _Optional[_Iterable[str]] = ...,
-        memory_bytes: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Worker.State, str]] = ..., device: _Optional[str] = ..., job: _Optional[str] = ..., rank_count: _Optional[int] = ..., restart_count: _Optional[int] = ..., models: _Optional[_Iterable[str]] = ..., quarantined_families: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class RestartWorkerRequest(_message.Message):
     __slots__ = ("name",)
@@ -115,17 +93,13 @@ class DrainRequest(_message.Message):
     __slots__ = ("timeout",)
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     timeout: _duration_pb2.Duration
-    def __init__(
-        self, timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...
-    ) -> None: ...
+    def __init__(self, timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class DrainResponse(_message.Message):
     __slots__ = ("deadline",)
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
     deadline: _timestamp_pb2.Timestamp
-    def __init__(
-        self, deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...
-    ) -> None: ...
+    def __init__(self, deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Quota(_message.Message):
     __slots__ = ("caller", "queued_jobs", "running_jobs", "weight")
@@ -137,13 +111,7 @@ class Quota(_message.Message):
     queued_jobs: int
     running_jobs: int
     weight: float
-    def __init__(
-        self,
-        caller: _Optional[str] = ...,
-        queued_jobs: _Optional[int] = ...,
-        running_jobs: _Optional[int] = ...,
-        weight: _Optional[float] = ...,
-    ) -> None: ...
+    def __init__(self, caller: _Optional[str] = ..., queued_jobs: _Optional[int] = ..., running_jobs: _Optional[int] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class SetQuotaRequest(_message.Message):
     __slots__ = ("quota",)

@@ -19,7 +19,6 @@ class Asset(_message.Message):
         KIND_IMAGE: _ClassVar[Asset.Kind]
         KIND_VIDEO: _ClassVar[Asset.Kind]
         KIND_DATA: _ClassVar[Asset.Kind]
-
     KIND_UNSPECIFIED: Asset.Kind
     KIND_IMAGE: Asset.Kind
     KIND_VIDEO: Asset.Kind
@@ -38,16 +37,7 @@ class Asset(_message.Message):
     height: int
     frame_count: int
     create_time: _timestamp_pb2.Timestamp
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        size_bytes: _Optional[int] = ...,
-        kind: _Optional[_Union[Asset.Kind, str]] = ...,
-        width: _Optional[int] = ...,
-        height: _Optional[int] = ...,
-        frame_count: _Optional[int] = ...,
-        create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., kind: _Optional[_Union[Asset.Kind, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CheckAssetsRequest(_message.Message):
     __slots__ = ("names",)
@@ -69,12 +59,7 @@ class UploadAssetRequest(_message.Message):
     header: UploadHeader
     offset_bytes: int
     data: bytes
-    def __init__(
-        self,
-        header: _Optional[_Union[UploadHeader, _Mapping]] = ...,
-        offset_bytes: _Optional[int] = ...,
-        data: _Optional[bytes] = ...,
-    ) -> None: ...
+    def __init__(self, header: _Optional[_Union[UploadHeader, _Mapping]] = ..., offset_bytes: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class UploadHeader(_message.Message):
     __slots__ = ("name", "size_bytes")
@@ -98,9 +83,7 @@ class Upload(_message.Message):
     name: str
     offset_bytes: int
     complete: bool
-    def __init__(
-        self, name: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., complete: _Optional[bool] = ...
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
 
 class GetAssetRequest(_message.Message):
     __slots__ = ("name",)

@@ -25,15 +25,7 @@ class ServerInfo(_message.Message):
     solvers: _containers.RepeatedScalarFieldContainer[str]
     methods: _containers.RepeatedCompositeFieldContainer[Method]
     limits: Limits
-    def __init__(
-        self,
-        version: _Optional[str] = ...,
-        api_versions: _Optional[_Iterable[str]] = ...,
-        capabilities: _Optional[_Iterable[str]] = ...,
-        solvers: _Optional[_Iterable[str]] = ...,
-        methods: _Optional[_Iterable[_Union[Method, _Mapping]]] = ...,
-        limits: _Optional[_Union[Limits, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, version: _Optional[str] = ..., api_versions: _Optional[_Iterable[str]] = ..., capabilities: _Optional[_Iterable[str]] = ..., solvers: _Optional[_Iterable[str]] = ..., methods: _Optional[_Iterable[_Union[Method, _Mapping]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class Method(_message.Message):
     __slots__ = ("name", "description", "parameter_schema")
@@ -43,24 +35,10 @@ class Method(_message.Message):
     name: str
     description: str
     parameter_schema: str
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        description: _Optional[str] = ...,
-        parameter_schema: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., parameter_schema: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = (
-        "message_bytes",
-        "asset_bytes",
-        "image_pixels",
-        "video_frames",
-        "prompt_bytes",
-        "parameter_bytes",
-        "parameter_depth",
-        "connection_streams",
-    )
+    __slots__ = ("message_bytes", "asset_bytes", "image_pixels", "video_frames", "prompt_bytes", "parameter_bytes", "parameter_depth", "connection_streams")
     MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     ASSET_BYTES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_PIXELS_FIELD_NUMBER: _ClassVar[int]
@@ -77,17 +55,7 @@ class Limits(_message.Message):
     parameter_bytes: int
     parameter_depth: int
     connection_streams: int
-    def __init__(
-        self,
-        message_bytes: _Optional[int] = ...,
-        asset_bytes: _Optional[int] = ...,
-        image_pixels: _Optional[int] = ...,
-        video_frames: _Optional[int] = ...,
-        prompt_bytes: _Optional[int] = ...,
-        parameter_bytes: _Optional[int] = ...,
-        parameter_depth: _Optional[int] = ...,
-        connection_streams: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, message_bytes: _Optional[int] = ..., asset_bytes: _Optional[int] = ..., image_pixels: _Optional[int] = ..., video_frames: _Optional[int] = ..., prompt_bytes: _Optional[int] = ..., parameter_bytes: _Optional[int] = ..., parameter_depth: _Optional[int] = ..., connection_streams: _Optional[int] = ...) -> None: ...
 
 class ListFamiliesRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -103,11 +71,7 @@ class ListFamiliesResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     families: _containers.RepeatedCompositeFieldContainer[Family]
     next_page_token: str
-    def __init__(
-        self,
-        families: _Optional[_Iterable[_Union[Family, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, families: _Optional[_Iterable[_Union[Family, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetFamilyRequest(_message.Message):
     __slots__ = ("name",)
@@ -116,23 +80,12 @@ class GetFamilyRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class Family(_message.Message):
-    __slots__ = (
-        "name",
-        "display_name",
-        "description",
-        "roles",
-        "inputs",
-        "parameter_schema",
-        "schema_hash",
-        "plugin",
-        "plugin_version",
-    )
+    __slots__ = ("name", "display_name", "description", "roles", "inputs", "parameter_schema", "schema_hash", "plugin", "plugin_version")
     class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ROLE_UNSPECIFIED: _ClassVar[Family.Role]
         ROLE_LEAD: _ClassVar[Family.Role]
         ROLE_ATTACHMENT: _ClassVar[Family.Role]
-
     ROLE_UNSPECIFIED: Family.Role
     ROLE_LEAD: Family.Role
     ROLE_ATTACHMENT: Family.Role
@@ -154,18 +107,7 @@ class Family(_message.Message):
     schema_hash: str
     plugin: str
     plugin_version: str
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        display_name: _Optional[str] = ...,
-        description: _Optional[str] = ...,
-        roles: _Optional[_Iterable[_Union[Family.Role, str]]] = ...,
-        inputs: _Optional[_Iterable[_Union[InputDeclaration, _Mapping]]] = ...,
-        parameter_schema: _Optional[str] = ...,
-        schema_hash: _Optional[str] = ...,
-        plugin: _Optional[str] = ...,
-        plugin_version: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., description: _Optional[str] = ..., roles: _Optional[_Iterable[_Union[Family.Role, str]]] = ..., inputs: _Optional[_Iterable[_Union[InputDeclaration, _Mapping]]] = ..., parameter_schema: _Optional[str] = ..., schema_hash: _Optional[str] = ..., plugin: _Optional[str] = ..., plugin_version: _Optional[str] = ...) -> None: ...
 
 class InputDeclaration(_message.Message):
     __slots__ = ("role", "type", "description", "required", "many")
@@ -178,7 +120,6 @@ class InputDeclaration(_message.Message):
         TYPE_CAMERA_PATH: _ClassVar[InputDeclaration.Type]
         TYPE_TRACKS: _ClassVar[InputDeclaration.Type]
         TYPE_BOXES: _ClassVar[InputDeclaration.Type]
-
     TYPE_UNSPECIFIED: InputDeclaration.Type
     TYPE_IMAGE: InputDeclaration.Type
     TYPE_VIDEO: InputDeclaration.Type
@@ -196,14 +137,7 @@ class InputDeclaration(_message.Message):
     description: str
     required: bool
     many: bool
-    def __init__(
-        self,
-        role: _Optional[str] = ...,
-        type: _Optional[_Union[InputDeclaration.Type, str]] = ...,
-        description: _Optional[str] = ...,
-        required: _Optional[bool] = ...,
-        many: _Optional[bool] = ...,
-    ) -> None: ...
+    def __init__(self, role: _Optional[str] = ..., type: _Optional[_Union[InputDeclaration.Type, str]] = ..., description: _Optional[str] = ..., required: _Optional[bool] = ..., many: _Optional[bool] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -219,11 +153,7 @@ class ListModelsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedCompositeFieldContainer[Model]
     next_page_token: str
-    def __init__(
-        self,
-        models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "display_name", "default_model", "resident_on", "serving", "family")
@@ -239,15 +169,7 @@ class Model(_message.Message):
     resident_on: _containers.RepeatedScalarFieldContainer[str]
     serving: bool
     family: str
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        display_name: _Optional[str] = ...,
-        default_model: _Optional[bool] = ...,
-        resident_on: _Optional[_Iterable[str]] = ...,
-        serving: _Optional[bool] = ...,
-        family: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., default_model: _Optional[bool] = ..., resident_on: _Optional[_Iterable[str]] = ..., serving: _Optional[bool] = ..., family: _Optional[str] = ...) -> None: ...
 
 class ListPluginsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -263,11 +185,7 @@ class ListPluginsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     plugins: _containers.RepeatedCompositeFieldContainer[Plugin]
     next_page_token: str
-    def __init__(
-        self,
-        plugins: _Optional[_Iterable[_Union[Plugin, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, plugins: _Optional[_Iterable[_Union[Plugin, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Plugin(_message.Message):
     __slots__ = ("name", "entry_point", "version", "state", "problem", "record_hash")
@@ -278,7 +196,6 @@ class Plugin(_message.Message):
         STATE_DISABLED: _ClassVar[Plugin.State]
         STATE_INCOMPATIBLE: _ClassVar[Plugin.State]
         STATE_BROKEN: _ClassVar[Plugin.State]
-
     STATE_UNSPECIFIED: Plugin.State
     STATE_LOADED: Plugin.State
     STATE_DISABLED: Plugin.State
@@ -296,12 +213,4 @@ class Plugin(_message.Message):
     state: Plugin.State
     problem: str
     record_hash: str
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        entry_point: _Optional[str] = ...,
-        version: _Optional[str] = ...,
-        state: _Optional[_Union[Plugin.State, str]] = ...,
-        problem: _Optional[str] = ...,
-        record_hash: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., entry_point: _Optional[str] = ..., version: _Optional[str] = ..., state: _Optional[_Union[Plugin.State, str]] = ..., problem: _Optional[str] = ..., record_hash: _Optional[str] = ...) -> None: ...

@@ -33,7 +33,6 @@ class ColorRange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COLOR_RANGE_UNSPECIFIED: _ClassVar[ColorRange]
     COLOR_RANGE_FULL: _ClassVar[ColorRange]
     COLOR_RANGE_LIMITED: _ClassVar[ColorRange]
-
 ENCODING_UNSPECIFIED: Encoding
 ENCODING_RAW_RGB8: Encoding
 ENCODING_PNG: Encoding
@@ -66,24 +65,10 @@ class VideoShape(_message.Message):
     height: int
     frame_count: int
     frame_rate: FrameRate
-    def __init__(
-        self,
-        width: _Optional[int] = ...,
-        height: _Optional[int] = ...,
-        frame_count: _Optional[int] = ...,
-        frame_rate: _Optional[_Union[FrameRate, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., frame_count: _Optional[int] = ..., frame_rate: _Optional[_Union[FrameRate, _Mapping]] = ...) -> None: ...
 
 class VideoFormat(_message.Message):
-    __slots__ = (
-        "width",
-        "height",
-        "frame_count",
-        "frame_rate",
-        "pixel_layout",
-        "color_primaries",
-        "color_range",
-    )
+    __slots__ = ("width", "height", "frame_count", "frame_rate", "pixel_layout", "color_primaries", "color_range")
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -98,16 +83,7 @@ class VideoFormat(_message.Message):
     pixel_layout: PixelLayout
     color_primaries: ColorPrimaries
     color_range: ColorRange
-    def __init__(
-        self,
-        width: _Optional[int] = ...,
-        height: _Optional[int] = ...,
-        frame_count: _Optional[int] = ...,
-        frame_rate: _Optional[_Union[FrameRate, _Mapping]] = ...,
-        pixel_layout: _Optional[_Union[PixelLayout, str]] = ...,
-        color_primaries: _Optional[_Union[ColorPrimaries, str]] = ...,
-        color_range: _Optional[_Union[ColorRange, str]] = ...,
-    ) -> None: ...
+    def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., frame_count: _Optional[int] = ..., frame_rate: _Optional[_Union[FrameRate, _Mapping]] = ..., pixel_layout: _Optional[_Union[PixelLayout, str]] = ..., color_primaries: _Optional[_Union[ColorPrimaries, str]] = ..., color_range: _Optional[_Union[ColorRange, str]] = ...) -> None: ...
 
 class StreamHeader(_message.Message):
     __slots__ = ("job", "attempt", "encoding", "format", "seed", "codec")
@@ -123,15 +99,7 @@ class StreamHeader(_message.Message):
     format: VideoFormat
     seed: int
     codec: str
-    def __init__(
-        self,
-        job: _Optional[str] = ...,
-        attempt: _Optional[int] = ...,
-        encoding: _Optional[_Union[Encoding, str]] = ...,
-        format: _Optional[_Union[VideoFormat, _Mapping]] = ...,
-        seed: _Optional[int] = ...,
-        codec: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., format: _Optional[_Union[VideoFormat, _Mapping]] = ..., seed: _Optional[int] = ..., codec: _Optional[str] = ...) -> None: ...
 
 class Frame(_message.Message):
     __slots__ = ("index", "part", "part_count", "pts", "block", "encoding", "data", "crc32c")
@@ -151,17 +119,7 @@ class Frame(_message.Message):
     encoding: Encoding
     data: bytes
     crc32c: int
-    def __init__(
-        self,
-        index: _Optional[int] = ...,
-        part: _Optional[int] = ...,
-        part_count: _Optional[int] = ...,
-        pts: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        block: _Optional[int] = ...,
-        encoding: _Optional[_Union[Encoding, str]] = ...,
-        data: _Optional[bytes] = ...,
-        crc32c: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, index: _Optional[int] = ..., part: _Optional[int] = ..., part_count: _Optional[int] = ..., pts: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., block: _Optional[int] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., data: _Optional[bytes] = ..., crc32c: _Optional[int] = ...) -> None: ...
 
 class CodecInit(_message.Message):
     __slots__ = ("encoding", "data", "codec")
@@ -171,25 +129,10 @@ class CodecInit(_message.Message):
     encoding: Encoding
     data: bytes
     codec: str
-    def __init__(
-        self,
-        encoding: _Optional[_Union[Encoding, str]] = ...,
-        data: _Optional[bytes] = ...,
-        codec: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, encoding: _Optional[_Union[Encoding, str]] = ..., data: _Optional[bytes] = ..., codec: _Optional[str] = ...) -> None: ...
 
 class Fragment(_message.Message):
-    __slots__ = (
-        "first_index",
-        "frame_count",
-        "part",
-        "part_count",
-        "pts",
-        "block",
-        "encoding",
-        "data",
-        "crc32c",
-    )
+    __slots__ = ("first_index", "frame_count", "part", "part_count", "pts", "block", "encoding", "data", "crc32c")
     FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
     FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
     PART_FIELD_NUMBER: _ClassVar[int]
@@ -208,18 +151,7 @@ class Fragment(_message.Message):
     encoding: Encoding
     data: bytes
     crc32c: int
-    def __init__(
-        self,
-        first_index: _Optional[int] = ...,
-        frame_count: _Optional[int] = ...,
-        part: _Optional[int] = ...,
-        part_count: _Optional[int] = ...,
-        pts: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        block: _Optional[int] = ...,
-        encoding: _Optional[_Union[Encoding, str]] = ...,
-        data: _Optional[bytes] = ...,
-        crc32c: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, first_index: _Optional[int] = ..., frame_count: _Optional[int] = ..., part: _Optional[int] = ..., part_count: _Optional[int] = ..., pts: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., block: _Optional[int] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., data: _Optional[bytes] = ..., crc32c: _Optional[int] = ...) -> None: ...
 
 class Preview(_message.Message):
     __slots__ = ("step", "window", "index", "count", "jpeg")
@@ -233,11 +165,4 @@ class Preview(_message.Message):
     index: int
     count: int
     jpeg: bytes
-    def __init__(
-        self,
-        step: _Optional[int] = ...,
-        window: _Optional[int] = ...,
-        index: _Optional[int] = ...,
-        count: _Optional[int] = ...,
-        jpeg: _Optional[bytes] = ...,
-    ) -> None: ...
+    def __init__(self, step: _Optional[int] = ..., window: _Optional[int] = ..., index: _Optional[int] = ..., count: _Optional[int] = ..., jpeg: _Optional[bytes] = ...) -> None: ...

@@ -36,7 +36,6 @@ class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STAGE_DENOISING: _ClassVar[Stage]
     STAGE_DECODING: _ClassVar[Stage]
     STAGE_ENCODING_OUTPUT: _ClassVar[Stage]
-
 PRIORITY_UNSPECIFIED: Priority
 PRIORITY_LOW: Priority
 PRIORITY_NORMAL: Priority
@@ -58,11 +57,7 @@ class Delivery(_message.Message):
     PREVIEWS_FIELD_NUMBER: _ClassVar[int]
     encodings: _containers.RepeatedScalarFieldContainer[_frames_pb2.Encoding]
     previews: bool
-    def __init__(
-        self,
-        encodings: _Optional[_Iterable[_Union[_frames_pb2.Encoding, str]]] = ...,
-        previews: _Optional[bool] = ...,
-    ) -> None: ...
+    def __init__(self, encodings: _Optional[_Iterable[_Union[_frames_pb2.Encoding, str]]] = ..., previews: _Optional[bool] = ...) -> None: ...
 
 class MethodUse(_message.Message):
     __slots__ = ("name", "params")
@@ -70,9 +65,7 @@ class MethodUse(_message.Message):
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     name: str
     params: _struct_pb2.Struct
-    def __init__(
-        self, name: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class OverlapWindows(_message.Message):
     __slots__ = ("schedule", "frame_count", "overlap", "stride", "fuse")
@@ -86,14 +79,7 @@ class OverlapWindows(_message.Message):
     overlap: int
     stride: int
     fuse: str
-    def __init__(
-        self,
-        schedule: _Optional[str] = ...,
-        frame_count: _Optional[int] = ...,
-        overlap: _Optional[int] = ...,
-        stride: _Optional[int] = ...,
-        fuse: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, schedule: _Optional[str] = ..., frame_count: _Optional[int] = ..., overlap: _Optional[int] = ..., stride: _Optional[int] = ..., fuse: _Optional[str] = ...) -> None: ...
 
 class Sampling(_message.Message):
     __slots__ = ("steps", "solver", "guidance", "shift", "methods", "windows")
@@ -109,15 +95,7 @@ class Sampling(_message.Message):
     shift: float
     methods: _containers.RepeatedCompositeFieldContainer[MethodUse]
     windows: OverlapWindows
-    def __init__(
-        self,
-        steps: _Optional[int] = ...,
-        solver: _Optional[str] = ...,
-        guidance: _Optional[_Iterable[float]] = ...,
-        shift: _Optional[float] = ...,
-        methods: _Optional[_Iterable[_Union[MethodUse, _Mapping]]] = ...,
-        windows: _Optional[_Union[OverlapWindows, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, steps: _Optional[int] = ..., solver: _Optional[str] = ..., guidance: _Optional[_Iterable[float]] = ..., shift: _Optional[float] = ..., methods: _Optional[_Iterable[_Union[MethodUse, _Mapping]]] = ..., windows: _Optional[_Union[OverlapWindows, _Mapping]] = ...) -> None: ...
 
 class FamilyUse(_message.Message):
     __slots__ = ("family", "params", "inputs", "model")
@@ -128,7 +106,6 @@ class FamilyUse(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
@@ -137,32 +114,10 @@ class FamilyUse(_message.Message):
     params: _struct_pb2.Struct
     inputs: _containers.ScalarMap[str, str]
     model: str
-    def __init__(
-        self,
-        family: _Optional[str] = ...,
-        params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...,
-        inputs: _Optional[_Mapping[str, str]] = ...,
-        model: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, family: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., inputs: _Optional[_Mapping[str, str]] = ..., model: _Optional[str] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = (
-        "family",
-        "model",
-        "prompt",
-        "negative_prompt",
-        "shape",
-        "seed",
-        "params",
-        "inputs",
-        "delivery",
-        "priority",
-        "max_run_duration",
-        "expire_time",
-        "on_disconnect",
-        "attachments",
-        "sampling",
-    )
+    __slots__ = ("family", "model", "prompt", "negative_prompt", "shape", "seed", "params", "inputs", "delivery", "priority", "max_run_duration", "expire_time", "on_disconnect", "attachments", "sampling")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -170,7 +125,6 @@ class JobSpec(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -201,47 +155,10 @@ class JobSpec(_message.Message):
     on_disconnect: OnDisconnect
     attachments: _containers.RepeatedCompositeFieldContainer[FamilyUse]
     sampling: Sampling
-    def __init__(
-        self,
-        family: _Optional[str] = ...,
-        model: _Optional[str] = ...,
-        prompt: _Optional[str] = ...,
-        negative_prompt: _Optional[str] = ...,
-        shape: _Optional[_Union[_frames_pb2.VideoShape, _Mapping]] = ...,
-        seed: _Optional[int] = ...,
-        params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...,
-        inputs: _Optional[_Mapping[str, str]] = ...,
-        delivery: _Optional[_Union[Delivery, _Mapping]] = ...,
-        priority: _Optional[_Union[Priority, str]] = ...,
-        max_run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        on_disconnect: _Optional[_Union[OnDisconnect, str]] = ...,
-        attachments: _Optional[_Iterable[_Union[FamilyUse, _Mapping]]] = ...,
-        sampling: _Optional[_Union[Sampling, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, family: _Optional[str] = ..., model: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., shape: _Optional[_Union[_frames_pb2.VideoShape, _Mapping]] = ..., seed: _Optional[int] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., inputs: _Optional[_Mapping[str, str]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., max_run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., attachments: _Optional[_Iterable[_Union[FamilyUse, _Mapping]]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = (
-        "name",
-        "spec",
-        "state",
-        "stage",
-        "attempt",
-        "error",
-        "create_time",
-        "start_time",
-        "end_time",
-        "expire_time",
-        "step",
-        "step_count",
-        "frame_count",
-        "format",
-        "seed",
-        "queue",
-        "artifacts",
-        "plugin_version",
-        "schema_hash",
-    )
+    __slots__ = ("name", "spec", "state", "stage", "attempt", "error", "create_time", "start_time", "end_time", "expire_time", "step", "step_count", "frame_count", "format", "seed", "queue", "artifacts", "plugin_version", "schema_hash")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Job.State]
@@ -252,7 +169,6 @@ class Job(_message.Message):
         STATE_FAILED: _ClassVar[Job.State]
         STATE_CANCELLING: _ClassVar[Job.State]
         STATE_CANCELLED: _ClassVar[Job.State]
-
     STATE_UNSPECIFIED: Job.State
     STATE_QUEUED: Job.State
     STATE_STARTING: Job.State
@@ -299,28 +215,7 @@ class Job(_message.Message):
     artifacts: _containers.RepeatedCompositeFieldContainer[Artifact]
     plugin_version: str
     schema_hash: str
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        spec: _Optional[_Union[JobSpec, _Mapping]] = ...,
-        state: _Optional[_Union[Job.State, str]] = ...,
-        stage: _Optional[_Union[Stage, str]] = ...,
-        attempt: _Optional[int] = ...,
-        error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...,
-        create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        step: _Optional[int] = ...,
-        step_count: _Optional[int] = ...,
-        frame_count: _Optional[int] = ...,
-        format: _Optional[_Union[_frames_pb2.VideoFormat, _Mapping]] = ...,
-        seed: _Optional[int] = ...,
-        queue: _Optional[_Union[QueueUpdate, _Mapping]] = ...,
-        artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ...,
-        plugin_version: _Optional[str] = ...,
-        schema_hash: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[Job.State, str]] = ..., stage: _Optional[_Union[Stage, str]] = ..., attempt: _Optional[int] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step: _Optional[int] = ..., step_count: _Optional[int] = ..., frame_count: _Optional[int] = ..., format: _Optional[_Union[_frames_pb2.VideoFormat, _Mapping]] = ..., seed: _Optional[int] = ..., queue: _Optional[_Union[QueueUpdate, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., plugin_version: _Optional[str] = ..., schema_hash: _Optional[str] = ...) -> None: ...
 
 class Artifact(_message.Message):
     __slots__ = ("name", "encoding", "size_bytes", "media_type")
@@ -332,34 +227,10 @@ class Artifact(_message.Message):
     encoding: _frames_pb2.Encoding
     size_bytes: int
     media_type: str
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        encoding: _Optional[_Union[_frames_pb2.Encoding, str]] = ...,
-        size_bytes: _Optional[int] = ...,
-        media_type: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., encoding: _Optional[_Union[_frames_pb2.Encoding, str]] = ..., size_bytes: _Optional[int] = ..., media_type: _Optional[str] = ...) -> None: ...
 
 class JobEvent(_message.Message):
-    __slots__ = (
-        "sequence",
-        "attempt",
-        "time",
-        "state",
-        "queue",
-        "stage",
-        "preview",
-        "header",
-        "frame",
-        "codec_init",
-        "fragment",
-        "artifact",
-        "skipped",
-        "warning",
-        "heartbeat",
-        "result",
-        "attempt_started",
-    )
+    __slots__ = ("sequence", "attempt", "time", "state", "queue", "stage", "preview", "header", "frame", "codec_init", "fragment", "artifact", "skipped", "warning", "heartbeat", "result", "attempt_started")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -394,26 +265,7 @@ class JobEvent(_message.Message):
     heartbeat: Heartbeat
     result: JobResult
     attempt_started: AttemptStarted
-    def __init__(
-        self,
-        sequence: _Optional[int] = ...,
-        attempt: _Optional[int] = ...,
-        time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        state: _Optional[_Union[StateChanged, _Mapping]] = ...,
-        queue: _Optional[_Union[QueueUpdate, _Mapping]] = ...,
-        stage: _Optional[_Union[StageProgress, _Mapping]] = ...,
-        preview: _Optional[_Union[_frames_pb2.Preview, _Mapping]] = ...,
-        header: _Optional[_Union[_frames_pb2.StreamHeader, _Mapping]] = ...,
-        frame: _Optional[_Union[_frames_pb2.Frame, _Mapping]] = ...,
-        codec_init: _Optional[_Union[_frames_pb2.CodecInit, _Mapping]] = ...,
-        fragment: _Optional[_Union[_frames_pb2.Fragment, _Mapping]] = ...,
-        artifact: _Optional[_Union[ArtifactReady, _Mapping]] = ...,
-        skipped: _Optional[_Union[FramesSkipped, _Mapping]] = ...,
-        warning: _Optional[_Union[Warning, _Mapping]] = ...,
-        heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...,
-        result: _Optional[_Union[JobResult, _Mapping]] = ...,
-        attempt_started: _Optional[_Union[AttemptStarted, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., attempt: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[StateChanged, _Mapping]] = ..., queue: _Optional[_Union[QueueUpdate, _Mapping]] = ..., stage: _Optional[_Union[StageProgress, _Mapping]] = ..., preview: _Optional[_Union[_frames_pb2.Preview, _Mapping]] = ..., header: _Optional[_Union[_frames_pb2.StreamHeader, _Mapping]] = ..., frame: _Optional[_Union[_frames_pb2.Frame, _Mapping]] = ..., codec_init: _Optional[_Union[_frames_pb2.CodecInit, _Mapping]] = ..., fragment: _Optional[_Union[_frames_pb2.Fragment, _Mapping]] = ..., artifact: _Optional[_Union[ArtifactReady, _Mapping]] = ..., skipped: _Optional[_Union[FramesSkipped, _Mapping]] = ..., warning: _Optional[_Union[Warning, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., result: _Optional[_Union[JobResult, _Mapping]] = ..., attempt_started: _Optional[_Union[AttemptStarted, _Mapping]] = ...) -> None: ...
 
 class StateChanged(_message.Message):
     __slots__ = ("state", "previous")
@@ -421,11 +273,7 @@ class StateChanged(_message.Message):
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     state: Job.State
     previous: Job.State
-    def __init__(
-        self,
-        state: _Optional[_Union[Job.State, str]] = ...,
-        previous: _Optional[_Union[Job.State, str]] = ...,
-    ) -> None: ...
+    def __init__(self, state: _Optional[_Union[Job.State, str]] = ..., previous: _Optional[_Union[Job.State, str]] = ...) -> None: ...
 
 class QueueUpdate(_message.Message):
     __slots__ = ("position", "start_estimate", "finish_estimate")
@@ -435,12 +283,7 @@ class QueueUpdate(_message.Message):
     position: int
     start_estimate: _timestamp_pb2.Timestamp
     finish_estimate: _timestamp_pb2.Timestamp
-    def __init__(
-        self,
-        position: _Optional[int] = ...,
-        start_estimate: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        finish_estimate: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, position: _Optional[int] = ..., start_estimate: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_estimate: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class StageProgress(_message.Message):
     __slots__ = ("stage", "step", "step_count", "window", "remaining", "detail")
@@ -456,15 +299,7 @@ class StageProgress(_message.Message):
     window: int
     remaining: _duration_pb2.Duration
     detail: str
-    def __init__(
-        self,
-        stage: _Optional[_Union[Stage, str]] = ...,
-        step: _Optional[int] = ...,
-        step_count: _Optional[int] = ...,
-        window: _Optional[int] = ...,
-        remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        detail: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, stage: _Optional[_Union[Stage, str]] = ..., step: _Optional[int] = ..., step_count: _Optional[int] = ..., window: _Optional[int] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class ArtifactReady(_message.Message):
     __slots__ = ("artifact",)
@@ -501,7 +336,6 @@ class JobResult(_message.Message):
         key: str
         value: float
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
-
     STATE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -514,15 +348,7 @@ class JobResult(_message.Message):
     first_frame_latency: _duration_pb2.Duration
     run_duration: _duration_pb2.Duration
     stage_seconds: _containers.ScalarMap[str, float]
-    def __init__(
-        self,
-        state: _Optional[_Union[Job.State, str]] = ...,
-        error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...,
-        frame_count: _Optional[int] = ...,
-        first_frame_latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        stage_seconds: _Optional[_Mapping[str, float]] = ...,
-    ) -> None: ...
+    def __init__(self, state: _Optional[_Union[Job.State, str]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., frame_count: _Optional[int] = ..., first_frame_latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class AttemptStarted(_message.Message):
     __slots__ = ("attempt", "reason")

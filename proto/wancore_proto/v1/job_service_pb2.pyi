@@ -15,7 +15,6 @@ class DeliveryMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DELIVERY_MODE_UNSPECIFIED: _ClassVar[DeliveryMode]
     DELIVERY_MODE_ALL: _ClassVar[DeliveryMode]
     DELIVERY_MODE_LATEST: _ClassVar[DeliveryMode]
-
 DELIVERY_MODE_UNSPECIFIED: DeliveryMode
 DELIVERY_MODE_ALL: DeliveryMode
 DELIVERY_MODE_LATEST: DeliveryMode
@@ -28,12 +27,7 @@ class View(_message.Message):
     encoding: _frames_pb2.Encoding
     mode: DeliveryMode
     without_frames: bool
-    def __init__(
-        self,
-        encoding: _Optional[_Union[_frames_pb2.Encoding, str]] = ...,
-        mode: _Optional[_Union[DeliveryMode, str]] = ...,
-        without_frames: _Optional[bool] = ...,
-    ) -> None: ...
+    def __init__(self, encoding: _Optional[_Union[_frames_pb2.Encoding, str]] = ..., mode: _Optional[_Union[DeliveryMode, str]] = ..., without_frames: _Optional[bool] = ...) -> None: ...
 
 class CreateJobRequest(_message.Message):
     __slots__ = ("spec", "request_id", "validate_only")
@@ -43,12 +37,7 @@ class CreateJobRequest(_message.Message):
     spec: _job_pb2.JobSpec
     request_id: str
     validate_only: bool
-    def __init__(
-        self,
-        spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...,
-        request_id: _Optional[str] = ...,
-        validate_only: _Optional[bool] = ...,
-    ) -> None: ...
+    def __init__(self, spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class GenerateRequest(_message.Message):
     __slots__ = ("spec", "request_id", "view")
@@ -58,12 +47,7 @@ class GenerateRequest(_message.Message):
     spec: _job_pb2.JobSpec
     request_id: str
     view: View
-    def __init__(
-        self,
-        spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...,
-        request_id: _Optional[str] = ...,
-        view: _Optional[_Union[View, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., request_id: _Optional[str] = ..., view: _Optional[_Union[View, _Mapping]] = ...) -> None: ...
 
 class GetJobRequest(_message.Message):
     __slots__ = ("name",)
@@ -79,12 +63,7 @@ class ListJobsRequest(_message.Message):
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[_job_pb2.Job.State]
-    def __init__(
-        self,
-        page_size: _Optional[int] = ...,
-        page_token: _Optional[str] = ...,
-        states: _Optional[_Iterable[_Union[_job_pb2.Job.State, str]]] = ...,
-    ) -> None: ...
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_job_pb2.Job.State, str]]] = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")
@@ -92,11 +71,7 @@ class ListJobsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     jobs: _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]
     next_page_token: str
-    def __init__(
-        self,
-        jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchJobRequest(_message.Message):
     __slots__ = ("name", "view", "cursor")
@@ -106,12 +81,7 @@ class WatchJobRequest(_message.Message):
     name: str
     view: View
     cursor: Cursor
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        view: _Optional[_Union[View, _Mapping]] = ...,
-        cursor: _Optional[_Union[Cursor, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., view: _Optional[_Union[View, _Mapping]] = ..., cursor: _Optional[_Union[Cursor, _Mapping]] = ...) -> None: ...
 
 class Cursor(_message.Message):
     __slots__ = ("attempt", "after_sequence", "from_frame")
@@ -121,12 +91,7 @@ class Cursor(_message.Message):
     attempt: int
     after_sequence: int
     from_frame: int
-    def __init__(
-        self,
-        attempt: _Optional[int] = ...,
-        after_sequence: _Optional[int] = ...,
-        from_frame: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, attempt: _Optional[int] = ..., after_sequence: _Optional[int] = ..., from_frame: _Optional[int] = ...) -> None: ...
 
 class CancelJobRequest(_message.Message):
     __slots__ = ("name",)
@@ -156,6 +121,4 @@ class ReadArtifactResponse(_message.Message):
     offset_bytes: int
     data: bytes
     crc32c: int
-    def __init__(
-        self, offset_bytes: _Optional[int] = ..., data: _Optional[bytes] = ..., crc32c: _Optional[int] = ...
-    ) -> None: ...
+    def __init__(self, offset_bytes: _Optional[int] = ..., data: _Optional[bytes] = ..., crc32c: _Optional[int] = ...) -> None: ...

@@ -1,20 +1,18 @@
-from collections.abc import Iterable as _Iterable
-from collections.abc import Mapping as _Mapping
-from typing import ClassVar as _ClassVar
-
-from google.protobuf import descriptor as _descriptor
-from google.protobuf import message as _message
-from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from wancore_proto.v1 import catalog_service_pb2 as _catalog_service_pb2
 from wancore_proto.v1 import frames_pb2 as _frames_pb2
 from wancore_proto.v1 import job_pb2 as _job_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ToWorker(_message.Message):
-    __slots__ = ("canary", "cancel", "load", "room", "run", "unload")
+    __slots__ = ("run", "cancel", "room", "load", "unload", "canary")
     RUN_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
@@ -27,28 +25,20 @@ class ToWorker(_message.Message):
     load: HoldModel
     unload: HoldModel
     canary: Canary
-    def __init__(
-        self,
-        run: RunJob | _Mapping | None = ...,
-        cancel: CancelAttempt | _Mapping | None = ...,
-        room: SpoolRoom | _Mapping | None = ...,
-        load: HoldModel | _Mapping | None = ...,
-        unload: HoldModel | _Mapping | None = ...,
-        canary: Canary | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, run: _Optional[_Union[RunJob, _Mapping]] = ..., cancel: _Optional[_Union[CancelAttempt, _Mapping]] = ..., room: _Optional[_Union[SpoolRoom, _Mapping]] = ..., load: _Optional[_Union[HoldModel, _Mapping]] = ..., unload: _Optional[_Union[HoldModel, _Mapping]] = ..., canary: _Optional[_Union[Canary, _Mapping]] = ...) -> None: ...
 
 class Lease(_message.Message):
-    __slots__ = ("attempt", "epoch", "job")
+    __slots__ = ("job", "attempt", "epoch")
     JOB_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     job: str
     attempt: int
     epoch: int
-    def __init__(self, job: str | None = ..., attempt: int | None = ..., epoch: int | None = ...) -> None: ...
+    def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class RunJob(_message.Message):
-    __slots__ = ("lease", "previews", "request", "room_bytes", "room_wait_s", "spool_path")
+    __slots__ = ("lease", "request", "spool_path", "room_bytes", "room_wait_s", "previews")
     LEASE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     SPOOL_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -61,21 +51,13 @@ class RunJob(_message.Message):
     room_bytes: int
     room_wait_s: float
     previews: bool
-    def __init__(
-        self,
-        lease: Lease | _Mapping | None = ...,
-        request: str | None = ...,
-        spool_path: str | None = ...,
-        room_bytes: int | None = ...,
-        room_wait_s: float | None = ...,
-        previews: bool | None = ...,
-    ) -> None: ...
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., request: _Optional[str] = ..., spool_path: _Optional[str] = ..., room_bytes: _Optional[int] = ..., room_wait_s: _Optional[float] = ..., previews: _Optional[bool] = ...) -> None: ...
 
 class CancelAttempt(_message.Message):
     __slots__ = ("lease",)
     LEASE_FIELD_NUMBER: _ClassVar[int]
     lease: Lease
-    def __init__(self, lease: Lease | _Mapping | None = ...) -> None: ...
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ...) -> None: ...
 
 class SpoolRoom(_message.Message):
     __slots__ = ("lease", "total_bytes")
@@ -83,33 +65,22 @@ class SpoolRoom(_message.Message):
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     lease: Lease
     total_bytes: int
-    def __init__(self, lease: Lease | _Mapping | None = ..., total_bytes: int | None = ...) -> None: ...
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
 class HoldModel(_message.Message):
     __slots__ = ("model",)
     MODEL_FIELD_NUMBER: _ClassVar[int]
     model: str
-    def __init__(self, model: str | None = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
 
 class Canary(_message.Message):
     __slots__ = ("scratch_path",)
     SCRATCH_PATH_FIELD_NUMBER: _ClassVar[int]
     scratch_path: str
-    def __init__(self, scratch_path: str | None = ...) -> None: ...
+    def __init__(self, scratch_path: _Optional[str] = ...) -> None: ...
 
 class FromWorker(_message.Message):
-    __slots__ = (
-        "beat",
-        "block",
-        "canary",
-        "ended",
-        "need_room",
-        "preview",
-        "progress",
-        "ready",
-        "resident",
-        "settled",
-    )
+    __slots__ = ("ready", "beat", "settled", "progress", "preview", "block", "need_room", "ended", "canary", "resident")
     READY_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
@@ -130,48 +101,31 @@ class FromWorker(_message.Message):
     ended: Ended
     canary: CanaryDone
     resident: Resident
-    def __init__(
-        self,
-        ready: Ready | _Mapping | None = ...,
-        beat: Beat | _Mapping | None = ...,
-        settled: Settled | _Mapping | None = ...,
-        progress: Progress | _Mapping | None = ...,
-        preview: PreviewMade | _Mapping | None = ...,
-        block: BlockWritten | _Mapping | None = ...,
-        need_room: NeedRoom | _Mapping | None = ...,
-        ended: Ended | _Mapping | None = ...,
-        canary: CanaryDone | _Mapping | None = ...,
-        resident: Resident | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[PreviewMade, _Mapping]] = ..., block: _Optional[_Union[BlockWritten, _Mapping]] = ..., need_room: _Optional[_Union[NeedRoom, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., canary: _Optional[_Union[CanaryDone, _Mapping]] = ..., resident: _Optional[_Union[Resident, _Mapping]] = ...) -> None: ...
 
 class Ready(_message.Message):
     __slots__ = ("device",)
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     device: str
-    def __init__(self, device: str | None = ...) -> None: ...
+    def __init__(self, device: _Optional[str] = ...) -> None: ...
 
 class Beat(_message.Message):
-    __slots__ = ("memory_bytes", "patient")
+    __slots__ = ("patient", "memory_bytes")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     patient: bool
     memory_bytes: int
-    def __init__(self, patient: bool | None = ..., memory_bytes: int | None = ...) -> None: ...
+    def __init__(self, patient: _Optional[bool] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class Settled(_message.Message):
-    __slots__ = ("format", "lease", "seed")
+    __slots__ = ("lease", "format", "seed")
     LEASE_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     lease: Lease
     format: _frames_pb2.VideoFormat
     seed: int
-    def __init__(
-        self,
-        lease: Lease | _Mapping | None = ...,
-        format: _frames_pb2.VideoFormat | _Mapping | None = ...,
-        seed: int | None = ...,
-    ) -> None: ...
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., format: _Optional[_Union[_frames_pb2.VideoFormat, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("lease", "stage", "started")
@@ -181,12 +135,7 @@ class Progress(_message.Message):
     lease: Lease
     stage: _job_pb2.StageProgress
     started: bool
-    def __init__(
-        self,
-        lease: Lease | _Mapping | None = ...,
-        stage: _job_pb2.StageProgress | _Mapping | None = ...,
-        started: bool | None = ...,
-    ) -> None: ...
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., stage: _Optional[_Union[_job_pb2.StageProgress, _Mapping]] = ..., started: _Optional[bool] = ...) -> None: ...
 
 class PreviewMade(_message.Message):
     __slots__ = ("lease", "pictures")
@@ -194,14 +143,10 @@ class PreviewMade(_message.Message):
     PICTURES_FIELD_NUMBER: _ClassVar[int]
     lease: Lease
     pictures: _containers.RepeatedCompositeFieldContainer[_frames_pb2.Preview]
-    def __init__(
-        self,
-        lease: Lease | _Mapping | None = ...,
-        pictures: _Iterable[_frames_pb2.Preview | _Mapping] | None = ...,
-    ) -> None: ...
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., pictures: _Optional[_Iterable[_Union[_frames_pb2.Preview, _Mapping]]] = ...) -> None: ...
 
 class BlockWritten(_message.Message):
-    __slots__ = ("crc32c", "first_frame", "frame_count", "height", "lease", "offset_bytes", "width")
+    __slots__ = ("lease", "first_frame", "frame_count", "offset_bytes", "width", "height", "crc32c")
     LEASE_FIELD_NUMBER: _ClassVar[int]
     FIRST_FRAME_FIELD_NUMBER: _ClassVar[int]
     FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -216,16 +161,7 @@ class BlockWritten(_message.Message):
     width: int
     height: int
     crc32c: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(
-        self,
-        lease: Lease | _Mapping | None = ...,
-        first_frame: int | None = ...,
-        frame_count: int | None = ...,
-        offset_bytes: int | None = ...,
-        width: int | None = ...,
-        height: int | None = ...,
-        crc32c: _Iterable[int] | None = ...,
-    ) -> None: ...
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., first_frame: _Optional[int] = ..., frame_count: _Optional[int] = ..., offset_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., crc32c: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class NeedRoom(_message.Message):
     __slots__ = ("lease", "total_bytes")
@@ -233,16 +169,15 @@ class NeedRoom(_message.Message):
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     lease: Lease
     total_bytes: int
-    def __init__(self, lease: Lease | _Mapping | None = ..., total_bytes: int | None = ...) -> None: ...
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
 class Ended(_message.Message):
-    __slots__ = ("error", "first_frame_s", "how", "lease", "spent", "stage_seconds")
+    __slots__ = ("lease", "how", "error", "first_frame_s", "stage_seconds", "spent")
     class How(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SUCCEEDED: _ClassVar[Ended.How]
         FAILED: _ClassVar[Ended.How]
         CANCELLED: _ClassVar[Ended.How]
-
     SUCCEEDED: Ended.How
     FAILED: Ended.How
     CANCELLED: Ended.How
@@ -252,8 +187,7 @@ class Ended(_message.Message):
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: float
-        def __init__(self, key: str | None = ..., value: float | None = ...) -> None: ...
-
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     LEASE_FIELD_NUMBER: _ClassVar[int]
     HOW_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -266,43 +200,22 @@ class Ended(_message.Message):
     first_frame_s: float
     stage_seconds: _containers.ScalarMap[str, float]
     spent: bool
-    def __init__(
-        self,
-        lease: Lease | _Mapping | None = ...,
-        how: Ended.How | str | None = ...,
-        error: _status_pb2.Status | _Mapping | None = ...,
-        first_frame_s: float | None = ...,
-        stage_seconds: _Mapping[str, float] | None = ...,
-        spent: bool | None = ...,
-    ) -> None: ...
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., how: _Optional[_Union[Ended.How, str]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., first_frame_s: _Optional[float] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., spent: _Optional[bool] = ...) -> None: ...
 
 class CanaryDone(_message.Message):
     __slots__ = ("good",)
     GOOD_FIELD_NUMBER: _ClassVar[int]
     good: bool
-    def __init__(self, good: bool | None = ...) -> None: ...
+    def __init__(self, good: _Optional[bool] = ...) -> None: ...
 
 class Resident(_message.Message):
     __slots__ = ("models",)
     MODELS_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, models: _Iterable[str] | None = ...) -> None: ...
+    def __init__(self, models: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EncodeBlock(_message.Message):
-    __slots__ = (
-        "encoding",
-        "first_frame",
-        "fragment",
-        "frame_count",
-        "frame_rate",
-        "height",
-        "offset_bytes",
-        "spool_path",
-        "task",
-        "track_bytes",
-        "track_path",
-        "width",
-    )
+    __slots__ = ("task", "encoding", "spool_path", "offset_bytes", "first_frame", "frame_count", "width", "height", "frame_rate", "track_path", "track_bytes", "fragment")
     TASK_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     SPOOL_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -327,24 +240,10 @@ class EncodeBlock(_message.Message):
     track_path: str
     track_bytes: int
     fragment: int
-    def __init__(
-        self,
-        task: int | None = ...,
-        encoding: _frames_pb2.Encoding | str | None = ...,
-        spool_path: str | None = ...,
-        offset_bytes: int | None = ...,
-        first_frame: int | None = ...,
-        frame_count: int | None = ...,
-        width: int | None = ...,
-        height: int | None = ...,
-        frame_rate: _frames_pb2.FrameRate | _Mapping | None = ...,
-        track_path: str | None = ...,
-        track_bytes: int | None = ...,
-        fragment: int | None = ...,
-    ) -> None: ...
+    def __init__(self, task: _Optional[int] = ..., encoding: _Optional[_Union[_frames_pb2.Encoding, str]] = ..., spool_path: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., first_frame: _Optional[int] = ..., frame_count: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_rate: _Optional[_Union[_frames_pb2.FrameRate, _Mapping]] = ..., track_path: _Optional[str] = ..., track_bytes: _Optional[int] = ..., fragment: _Optional[int] = ...) -> None: ...
 
 class BlockEncoded(_message.Message):
-    __slots__ = ("pieces", "problem", "seconds", "task")
+    __slots__ = ("task", "problem", "pieces", "seconds")
     TASK_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     PIECES_FIELD_NUMBER: _ClassVar[int]
@@ -353,16 +252,10 @@ class BlockEncoded(_message.Message):
     problem: str
     pieces: _containers.RepeatedCompositeFieldContainer[TrackPiece]
     seconds: float
-    def __init__(
-        self,
-        task: int | None = ...,
-        problem: str | None = ...,
-        pieces: _Iterable[TrackPiece | _Mapping] | None = ...,
-        seconds: float | None = ...,
-    ) -> None: ...
+    def __init__(self, task: _Optional[int] = ..., problem: _Optional[str] = ..., pieces: _Optional[_Iterable[_Union[TrackPiece, _Mapping]]] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class TrackPiece(_message.Message):
-    __slots__ = ("codec", "crc32c", "first_frame", "frame_count", "offset_bytes", "size_bytes")
+    __slots__ = ("first_frame", "frame_count", "offset_bytes", "size_bytes", "crc32c", "codec")
     FIRST_FRAME_FIELD_NUMBER: _ClassVar[int]
     FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -375,33 +268,20 @@ class TrackPiece(_message.Message):
     size_bytes: int
     crc32c: int
     codec: str
-    def __init__(
-        self,
-        first_frame: int | None = ...,
-        frame_count: int | None = ...,
-        offset_bytes: int | None = ...,
-        size_bytes: int | None = ...,
-        crc32c: int | None = ...,
-        codec: str | None = ...,
-    ) -> None: ...
+    def __init__(self, first_frame: _Optional[int] = ..., frame_count: _Optional[int] = ..., offset_bytes: _Optional[int] = ..., size_bytes: _Optional[int] = ..., crc32c: _Optional[int] = ..., codec: _Optional[str] = ...) -> None: ...
 
 class ProbeReport(_message.Message):
-    __slots__ = ("catalog", "importing", "pid")
+    __slots__ = ("pid", "importing", "catalog")
     PID_FIELD_NUMBER: _ClassVar[int]
     IMPORTING_FIELD_NUMBER: _ClassVar[int]
     CATALOG_FIELD_NUMBER: _ClassVar[int]
     pid: int
     importing: str
     catalog: Catalog
-    def __init__(
-        self,
-        pid: int | None = ...,
-        importing: str | None = ...,
-        catalog: Catalog | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, pid: _Optional[int] = ..., importing: _Optional[str] = ..., catalog: _Optional[_Union[Catalog, _Mapping]] = ...) -> None: ...
 
 class Catalog(_message.Message):
-    __slots__ = ("families", "methods", "models", "plugins", "solvers")
+    __slots__ = ("families", "plugins", "solvers", "methods", "models")
     FAMILIES_FIELD_NUMBER: _ClassVar[int]
     PLUGINS_FIELD_NUMBER: _ClassVar[int]
     SOLVERS_FIELD_NUMBER: _ClassVar[int]
@@ -412,29 +292,18 @@ class Catalog(_message.Message):
     solvers: _containers.RepeatedScalarFieldContainer[str]
     methods: _containers.RepeatedCompositeFieldContainer[_catalog_service_pb2.Method]
     models: _containers.RepeatedCompositeFieldContainer[ModelFile]
-    def __init__(
-        self,
-        families: _Iterable[_catalog_service_pb2.Family | _Mapping] | None = ...,
-        plugins: _Iterable[_catalog_service_pb2.Plugin | _Mapping] | None = ...,
-        solvers: _Iterable[str] | None = ...,
-        methods: _Iterable[_catalog_service_pb2.Method | _Mapping] | None = ...,
-        models: _Iterable[ModelFile | _Mapping] | None = ...,
-    ) -> None: ...
+    def __init__(self, families: _Optional[_Iterable[_Union[_catalog_service_pb2.Family, _Mapping]]] = ..., plugins: _Optional[_Iterable[_Union[_catalog_service_pb2.Plugin, _Mapping]]] = ..., solvers: _Optional[_Iterable[str]] = ..., methods: _Optional[_Iterable[_Union[_catalog_service_pb2.Method, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelFile, _Mapping]]] = ...) -> None: ...
 
 class ModelFile(_message.Message):
-    __slots__ = ("engine_name", "model")
+    __slots__ = ("model", "engine_name")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ENGINE_NAME_FIELD_NUMBER: _ClassVar[int]
     model: _catalog_service_pb2.Model
     engine_name: str
-    def __init__(
-        self,
-        model: _catalog_service_pb2.Model | _Mapping | None = ...,
-        engine_name: str | None = ...,
-    ) -> None: ...
+    def __init__(self, model: _Optional[_Union[_catalog_service_pb2.Model, _Mapping]] = ..., engine_name: _Optional[str] = ...) -> None: ...
 
 class Decoded(_message.Message):
-    __slots__ = ("frame_count", "height", "kind", "problem", "width")
+    __slots__ = ("problem", "kind", "width", "height", "frame_count")
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
@@ -445,11 +314,4 @@ class Decoded(_message.Message):
     width: int
     height: int
     frame_count: int
-    def __init__(
-        self,
-        problem: str | None = ...,
-        kind: int | None = ...,
-        width: int | None = ...,
-        height: int | None = ...,
-        frame_count: int | None = ...,
-    ) -> None: ...
+    def __init__(self, problem: _Optional[str] = ..., kind: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_count: _Optional[int] = ...) -> None: ...
