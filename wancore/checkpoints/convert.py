@@ -22,7 +22,6 @@ from wancore.checkpoints.view import FileView
 from wancore.checkpoints.writer import Planned, in_file_order, writing
 from wancore.errors import CheckpointError
 from wancore.quant.scaled import ScaledWeight
-from wancore.quant.weight import QuantisationError
 
 Precision = Literal["bf16", "fp8"]
 FP8 = torch.float8_e4m3fn
@@ -129,7 +128,7 @@ def converted(tensor: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, f
         result = tensor.to(dtype)
         return result, relative_error(result, tensor)
     weight = row_quantised(tensor)
-    return weight.codes, QuantisationError.of(weight, tensor).rel_rms
+    return weight.codes, relative_error(weight.dequantised(), tensor)
 
 
 def row_quantised(tensor: torch.Tensor) -> ScaledWeight:
@@ -139,8 +138,9 @@ def row_quantised(tensor: torch.Tensor) -> ScaledWeight:
 
 
 def relative_error(result: torch.Tensor, source: torch.Tensor) -> float:
-    if result.dtype == source.dtype:
+    """Root mean square of the differences over that of `source`."""
+    if result is source or not result.numel():
         return 0.0
-    wanted = source.float()
-    size = float(wanted.square().mean().sqrt()) if wanted.numel() else 0.0
-    return float((result.float() - wanted).square().mean().sqrt()) / size if size else 0.0
+    size = float(torch.linalg.vector_norm(source, dtype=torch.float32))
+    difference = torch.linalg.vector_norm(result.float() - source.float())
+    return float(difference) / size if size else 0.0

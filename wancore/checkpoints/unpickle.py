@@ -13,9 +13,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wancore.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
 
 MEMORY_HEADROOM = 1 << 30  # bytes, on top of twice the file
 SECONDS, SECONDS_PER_GIGABYTE = 120, 60
@@ -76,6 +79,10 @@ def last_line(text: str, code: int) -> str:
 # What follows runs in the other process.
 
 
+class NotTensors(ValueError):
+    """A file that holds something else than tensors by name; the text says what."""
+
+
 def limit_resources(size: int) -> None:
     """Limits this process to what a file of `size` bytes can need from here on."""
     try:
@@ -105,34 +112,40 @@ def address_space() -> int:
 
 
 def unwrapped(loaded: object) -> Mapping[str, Any]:
-    """The state dictionary in what a file holds. Raises `ValueError`."""
+    """The state dictionary in what a file holds. Raises `NotTensors`."""
     for _ in range(len(WRAPPERS)):
         if not isinstance(loaded, Mapping):
-            raise ValueError(f"holds a {type(loaded).__name__}, not a dictionary of tensors")
+            raise NotTensors(f"holds a {type(loaded).__name__}, not a dictionary of tensors")
         inner = next((loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
         if inner is None and len(loaded) == 1:
             inner = next((value for value in loaded.values() if isinstance(value, Mapping)), None)
         if inner is None:
             return loaded
         loaded = inner
-    raise ValueError("holds dictionaries within dictionaries")
+    raise NotTensors("holds dictionaries within dictionaries")
 
 
-def main(source: Path, target: Path, size: int) -> None:
+def tensors_in(source: Path) -> Mapping[str, torch.Tensor]:
+    """The state dictionary in a file. Raises `NotTensors` and what torch raises for anything else."""
     import torch
 
-    from wancore.checkpoints.writer import Planned, in_file_order, writing
-
-    limit_resources(size)
     with source.open("rb") as file:
         is_zip = file.read(2) == b"PK"
     loaded = torch.load(source, map_location="cpu", weights_only=True, mmap=is_zip)
     tensors = unwrapped(loaded)
     for name, tensor in tensors.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise ValueError(f"holds {json.dumps(str(name))[:80]}: {type(tensor).__name__}, not a tensor")
+            raise NotTensors(f"holds {json.dumps(str(name))[:80]}: {type(tensor).__name__}, not a tensor")
         if tensor.layout != torch.strided or tensor.is_quantized:
-            raise ValueError(f"holds {json.dumps(name)[:80]}, which is no ordinary tensor")
+            raise NotTensors(f"holds {json.dumps(name)[:80]}, which is no ordinary tensor")
+    return tensors
+
+
+def main(source: Path, target: Path, size: int) -> None:
+    from wancore.checkpoints.writer import Planned, in_file_order, writing
+
+    limit_resources(size)
+    tensors = tensors_in(source)
     planned = in_file_order({name: Planned(t.dtype, tuple(t.shape)) for name, t in tensors.items()})
     with writing(target, planned) as writer:
         for name in planned:
@@ -141,6 +154,8 @@ def main(source: Path, target: Path, size: int) -> None:
 
 def problem_of(error: Exception) -> str:
     """What was wrong with a file, on one line; objects that it asked for are named."""
+    if isinstance(error, NotTensors):
+        return str(error)
     text = " ".join(str(error).split())
     asked = re.search(r"GLOBAL (\S+)", text)
     if asked:

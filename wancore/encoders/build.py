@@ -21,14 +21,21 @@ def as_view(source: FileView | Path | str) -> FileView:
     return source if isinstance(source, FileView) else open_view(source)
 
 
-def build(make: Callable[[], M], view: FileView, dtype: torch.dtype, device: torch.device | str) -> M:
+def build(
+    make: Callable[[], M],
+    view: FileView,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    keep_quantised: bool = True,
+) -> M:
     """Makes the module without memory and fills it; no gradients, evaluation mode.
 
-    Raises `CheckpointError` where the file does not fit.
+    `keep_quantised`: False where a network reads the weights of its layers itself. Raises
+    `CheckpointError` where the file does not fit.
     """
     with fitting(view), torch.device("meta"):
         module = make()
-    load_module(module, view, dtype=dtype, device=device)
+    load_module(module, view, dtype=dtype, device=device, keep_quantised=keep_quantised)
     return module.eval().requires_grad_(False)
 
 

@@ -114,7 +114,7 @@ def load_wav2vec2(
 
     view = canonical(as_view(source), LAYOUTS, "wav2vec2 encoder")
     config = wav2vec2_config(view)
-    return Wav2Vec2Encoder(build(lambda: Wav2Vec2Model(config), view, dtype, device))
+    return Wav2Vec2Encoder(build(lambda: Wav2Vec2Model(config), view, dtype, device, False))
 
 
 def normalises(source: Path | str) -> bool:

@@ -113,7 +113,7 @@ def load_whisper(
 
     view = canonical(as_view(source), LAYOUTS, "Whisper encoder")
     config = whisper_config(view)
-    return WhisperEncoder(build(lambda: Network(config), view, dtype, device))
+    return WhisperEncoder(build(lambda: Network(config), view, dtype, device, False))
 
 
 def whisper_config(view: FileView) -> WhisperConfig:
