@@ -127,10 +127,10 @@ def in_front(composed: Composed, heads: Sequence[tuple[str, int]]) -> Composed:
     if not heads:
         return composed
     if len(heads) > 1:
-        raise Conflict("the frames in front of the clip", heads[0][0], heads[1][0])
+        raise Conflict("canvas head", heads[0][0], heads[1][0])
     ((name, head),) = heads
     if composed.canvas.head:
-        raise Conflict("the frames in front of the clip", "the lead", name)
+        raise Conflict("canvas head", "the lead", name)
     if composed.channels or composed.plan:
         what = "input channels" if composed.channels else "plan of who attends to whom"
         raise WancoreError(f"{name} puts frames in front of the clip, and the lead has no {what} for them")

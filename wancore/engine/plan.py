@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from wancore.checkpoints.base import transformer_config
-from wancore.checkpoints.canonical import open_transformer
+from wancore.checkpoints.canonical import open_transformer, to_canonical
 from wancore.checkpoints.claim import Claim
+from wancore.checkpoints.keymap import KeyMap
 from wancore.checkpoints.known import known_families, named_otherwise
 from wancore.checkpoints.open import open_view
 from wancore.checkpoints.ownership import BASE
 from wancore.checkpoints.parts import Parts
+from wancore.checkpoints.pattern import PatternSet
 from wancore.checkpoints.prefix import peel_prefix
 from wancore.checkpoints.recognise import decide, recognise
+from wancore.checkpoints.view import FileView
 from wancore.engine.compose import check_claims
 from wancore.engine.modules import ExpertFiles, split
 from wancore.errors import CheckpointError, InvalidInput
@@ -65,6 +68,7 @@ class Plan:
 
 def plan_request(request: Request, parts: Parts, families: Mapping[str, Family], locate: Locate) -> Plan:
     """Raises `InvalidInput`, `CheckpointError` or `Conflict` for what cannot be run."""
+    check_attachments(request)
     transformers = experts_of(parts)
     claim = lead_claim(request, list(transformers.values()), families, locate)
     family = lead_family(claim, families)
@@ -86,21 +90,32 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family],
     return Plan(request, parts, family, attachments, base, experts, seed)
 
 
+def check_attachments(request: Request) -> None:
+    """Raises `InvalidInput` for a family that is attached twice, or to itself."""
+    names = [use.name for use in request.attachments]
+    for i, name in enumerate(names):
+        if name == request.family or name in names[:i]:
+            raise InvalidInput("attachments", name, "each family once, and not the one that leads")
+
+
 def lead_claim(
     request: Request, transformers: Sequence[Path], families: Mapping[str, Family], locate: Locate
 ) -> Claim:
     """Whose request it is: the lead's modules decide if there are any, else the transformers."""
+    attached = [families[a.name] for a in request.attachments if a.name in families]
     if request.modules:
         paths = [locate(name) for name in request.modules]
     else:
-        attached = {a.name for a in request.attachments}
-        families = {name: f for name, f in families.items() if name not in attached} or families
+        families = {name: f for name, f in families.items() if f not in attached} or families
         paths = list(transformers)
-    claims = [claim_of(path, request.family, families) for path in paths]
+    claims = [claim_of(path, request.family, families, attached) for path in paths]
     for path, claim in zip(paths, claims, strict=True):
         if (claim.family, claim.variant) != (claims[0].family, claims[0].variant):
             problem = f"is a {claim.variant} model, the other expert a {claims[0].variant} one"
             raise CheckpointError(path, problem)
+    if claims[0].kind == "module" and not request.modules:
+        problem = f"is a module of {claims[0].family}, not a model; give it as a module beside its base model"
+        raise CheckpointError(paths[0], problem)
     return claims[0]
 
 
@@ -119,9 +134,14 @@ def modules_of(
     return tuple(found)
 
 
-def claim_of(path: Path, family: str | None, families: Mapping[str, Family]) -> Claim:
-    """The user's `family`, else what the file says. Raises `CheckpointError` where it says another."""
-    view = open_view(path)
+def claim_of(
+    path: Path, family: str | None, families: Mapping[str, Family], attached: Sequence[Family]
+) -> Claim:
+    """The user's `family`, else what the file says beside the keys of `attached` families.
+
+    Raises `CheckpointError` where it says another.
+    """
+    view = without_keys(open_view(path), attached)
     claim = decide(recognise(view, families.values()), path, family)
     other = named_otherwise(known_families(peel_prefix(view).view), claim) if family is None else None
     if other is not None:
@@ -129,6 +149,15 @@ def claim_of(path: Path, family: str | None, families: Mapping[str, Family]) -> 
         problem = f"has the keys of {claim.family} and the name of {other.family}"
         raise CheckpointError(path, f"{problem}; {install}say --family {claim.family} if that is what it is")
     return claim
+
+
+def without_keys(view: FileView, families: Sequence[Family]) -> FileView:
+    """The tensors that belong to none of `families`; under canonical names where some are left out."""
+    owned = PatternSet(pattern for f in families for pattern in (*f.keys, *f.ignored_keys))
+    names = KeyMap.of({theirs: ours for f in families for theirs, ours in f.renames.items()})
+    canonical = to_canonical(peel_prefix(view).view, names)
+    kept = {name: name for name in canonical.entries if name not in owned}
+    return view if len(kept) == len(canonical) else canonical.renamed(kept)
 
 
 def lead_family(claim: Claim, families: Mapping[str, Family]) -> Family:
@@ -142,7 +171,7 @@ def lead_family(claim: Claim, families: Mapping[str, Family]) -> Family:
 def attached_family(name: str, families: Mapping[str, Family]) -> Family:
     able = [f.id for f in families.values() if "attachment" in f.roles]
     if name not in able:
-        raise InvalidInput("attachments", name, f"one of: {', '.join(able) or 'none installed'}")
+        raise InvalidInput("attachments", name, f"one of those installed: {', '.join(able) or 'none'}")
     return families[name]
 
 
