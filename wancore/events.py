@@ -37,6 +37,13 @@ class Loading:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something that was decided and a person may want to know; one line or several."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Progress:
     """`step` of `of` denoising steps are done, over all windows known so far.
 
@@ -75,4 +82,4 @@ class Finished:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-Event = Accepted | Loading | Progress | Preview | Frames | Finished
+Event = Accepted | Loading | Note | Progress | Preview | Frames | Finished

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from wancore.errors import InvalidInput
+from wancore.lora.spec import LoraSpec
 from wancore.plugins.inputs import first_problem
 
 MAX_SEED = 2**63 - 1
@@ -74,7 +75,7 @@ class Request(BaseModel):
     A field left at None takes the family's default. `guidance`: one scale, or one per expert in
     the order of use. `sigmas`: noise levels 1..0 in place of steps and shift. `inputs`: role -> file.
     `model`: a folder or file, or a name under the models folder; `modules`: the lead family's weights
-    beside it, one for all experts or one each.
+    beside it, one for all experts or one each. `loras`: adapters, on every expert unless they name one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,6 +99,7 @@ class Request(BaseModel):
     methods: tuple[NamedUse, ...] = ()
     windows: OverlapWindows | None = None
     attachments: tuple[Attachment, ...] = ()
+    loras: tuple[LoraSpec, ...] = ()
     previews: bool = False
 
     def attaches(self, family: str) -> bool:

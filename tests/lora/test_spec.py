@@ -23,7 +23,7 @@ from wancore.lora import LoraSpec, parse_lora
         ("a:strength=[1;0.5]", {"name": "a", "strength": [1.0, 0.5]}),
         ("a:blocks=0-2;7", {"name": "a", "blocks": [0, 1, 2, 7]}),
         ("a:layers=self_attn;ffn,drop=norm", {"name": "a", "layers": ["self_attn", "ffn"], "drop": ["norm"]}),
-        ("a:dora=comfyui", {"name": "a", "dora": "comfyui"}),
+        ("a:dora=comfyui,partial=true", {"name": "a", "dora": "comfyui", "partial": "true"}),
     ],
 )
 def test_forms(text: str, fields: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from wancore.cli.values import guidance_scales, input_files, named_use, noise_levels, parameters
 from wancore.errors import InvalidInput
+from wancore.lora.spec import parse_lora
 
 Opt = typer.Option
 
@@ -56,6 +57,15 @@ def generate(
     attach: Annotated[
         list[str] | None, Opt(metavar="FAMILY[:FIELD=VALUE,…]", help="a further family")
     ] = None,
+    lora: Annotated[
+        list[str] | None,
+        Opt(
+            metavar="NAME[:STRENGTH]",
+            help="a LoRA, by file or by name under loras/; also NAME:strength=1;0.5,expert=high,blocks=0-9",
+        ),
+    ] = None,
+    lora_mode: Annotated[str | None, Opt(help="auto, merged, streaming or on-the-fly")] = None,
+    lora_timing: Annotated[bool | None, Opt("--lora-timing", help="say what LoRAs cost")] = None,
     model: Annotated[str | None, Opt(help="a model's folder or file, or its name under --models")] = None,
     module: Annotated[
         list[str] | None,
@@ -97,12 +107,13 @@ def generate(
         "methods": [named_use("method", text) for text in method] if method else None,
         "windows": window_fields(windows) if windows is not None else None,
         "modules": tuple(text for text in module or [] if "=" not in text) or None,
+        "loras": [parse_lora(text) for text in lora] if lora else None,
         "attachments": attachments(attach or [], inputs or [], module or []) or None,
     }
     settings = {
         "models": models, "device": device, "dtype": dtype, "vae": vae, "text_encoder": text_encoder,
         "tokenizer": tokenizer, "image_encoder": image_encoder, "audio_encoder": audio_encoder,
-        "transformer_2": transformer_2,
+        "transformer_2": transformer_2, "lora_mode": lora_mode, "lora_timing": lora_timing,
     }  # fmt: skip
     from wancore.cli.produce import produce
 

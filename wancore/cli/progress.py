@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from wancore.events import Accepted, Event, Finished, Frames, Loading
+from wancore.events import Accepted, Event, Finished, Frames, Loading, Note
 from wancore.events import Progress as Steps
 
 
@@ -53,6 +53,8 @@ class Display:
             case Loading():
                 size = f" ({event.size_bytes / 1e9:.1f} GB)" if event.size_bytes >= 1e8 else ""
                 self.say(f"loading {event.part}{size}")
+            case Note():
+                self.say(event.text)
             case Steps():
                 if self.steps is None:
                     self.steps = self.bars.add_task("denoising", note="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +14,13 @@ from wancore.checkpoints.models_tree import find_model
 from wancore.checkpoints.parts import Parts
 from wancore.encoders.cache import PromptCache
 from wancore.engine.generation import Generation
+from wancore.engine.loras import LoraUse
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan, plan_request
 from wancore.errors import InvalidInput, PluginError
 from wancore.events import Event
+from wancore.lora.request import located
+from wancore.lora.runtime import LoraOptions
 from wancore.plugins import PluginManager, plugin_manager
 from wancore.plugins.family import Family
 from wancore.request import Request
@@ -64,7 +68,14 @@ class Engine:
     def plan(self, request: Request) -> Plan:
         """Validates a request against its model, from headers alone; nothing is loaded."""
         plan = plan_request(request, self.parts(request), self.families, self.locate)
+        self.loras(request)
         return plan.with_parameters(self.settings.parameters)
+
+    def loras(self, request: Request) -> LoraUse:
+        """The request's adapters, and how they are applied; from headers alone."""
+        settings = self.settings
+        options = LoraOptions(settings.lora_mode, settings.lora_streaming, settings.lora_timing)
+        return LoraUse(located(request.loras, settings.models), options)
 
     def locate(self, name: str) -> Path:
         """A file or folder by its path, or by its name under the models folder."""
@@ -87,19 +98,22 @@ class Engine:
 
         Raises `WancoreError` on the first `next` for what is wrong with the request.
         """
-        generation = Generation(self.plan(request), self.models_for, self.solvers, self.methods)
+        plan = self.plan(request)
+        generation = Generation(plan, self.models_for, self.solvers, self.methods, self.loras(request))
         yield from generation.events()
 
     def models_for(self, parts: Parts) -> Models:
         """The loaded parts of a model; another model's are dropped first."""
         if self._models is None or self._models.parts != parts:
             self._models = None
+            gc.collect()  # adapters on the old weights refer to them in circles
             self._models = Models(parts, self.device, self.dtype, self.prompts)
         return self._models
 
     def unload(self) -> None:
         """Frees the weights of the last model."""
         self._models = None
+        gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

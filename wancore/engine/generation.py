@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -17,6 +18,7 @@ from wancore.engine.compose import Composed, compose
 from wancore.engine.decoder import Chunk, decode, windowed
 from wancore.engine.encoders import RequestTools
 from wancore.engine.expert import LoadedExpert
+from wancore.engine.loras import NO_LORAS, LoraUse, lora_targets
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan
 from wancore.engine.preview import preview
@@ -24,7 +26,8 @@ from wancore.engine.sampler import Sampling, sample
 from wancore.engine.texts import EmbeddedTexts
 from wancore.engine.timing import Stages
 from wancore.errors import InvalidInput
-from wancore.events import Accepted, Event, Finished, Frames, Loading, Preview, Progress
+from wancore.events import Accepted, Event, Finished, Frames, Loading, Note, Preview, Progress
+from wancore.lora.request import RequestLoras
 from wancore.media.convert import to_uint8
 from wancore.plugins.family import Carry, Lead, Window
 from wancore.plugins.inputs import parse_parameters
@@ -51,7 +54,9 @@ class Generation:
         models: Callable[[Parts], Models],
         solvers: Sequence[SolverSpec],
         methods: Mapping[str, MethodSpec],
+        loras: LoraUse = NO_LORAS,
     ) -> None:
+        self.loras = loras
         self.plan, self.request, self.family = plan, plan.request, plan.family
         self.models = models(plan.parts)
         self.tools = RequestTools(self.request, self.models, NoiseSource(plan.seed))
@@ -66,6 +71,7 @@ class Generation:
         stride = plan.base.temporal_stride
         self.overlap = overlap_plan(self.request, self.lead.frames, len(self.schedule), stride)
         self.texts = EmbeddedTexts()
+        self.adapters = RequestLoras({}, ())
         self.stages = Stages()
         self.steps_done = self.sent = 0
 
@@ -98,9 +104,24 @@ class Generation:
             yield Loading(f"transformer {name}".strip(), size_of(open_transformer(files.transformer)))
             with self.stages("loading"):
                 self.models.expert(files, self.plan.families, self.plan.base)
+        adapters = yield from self.with_loras()
         carry: Carry | None = None
         for window in self.family.windows(prepared, self.lead):
             carry = yield from self.window(prepared, window, carry)
+            adapters.window_done()
+        if self.loras.options.timing and self.loras.loras:
+            yield Note(adapters.report())
+
+    def with_loras(self) -> Generator[Event, None, RequestLoras]:
+        """Puts the request's adapters on the transformers, or takes those of the request before off."""
+        if self.loras.loras:
+            yield Loading("LoRA")
+        with self.stages("loading"), torch.no_grad():
+            targets = lora_targets(self.plan, self.models) if self.loras.loras else {}
+            self.adapters = self.models.loras.use(targets, self.loras.loras, self.loras.options)
+        if self.loras.loras:
+            yield Note(self.adapters.describe())
+        return self.adapters
 
     def window(
         self, prepared: Any, window: Window, carry: Carry | None
@@ -164,6 +185,9 @@ class Generation:
         patch = base.transformer.patch_size
         shape = (base.latent_channels, canvas.total, canvas.height * patch[1], canvas.width * patch[2])
         latent = source.draw(shape).to(self.models.device)
+        if self.adapters.scheduled:
+            steps_hook = self.adapters.hooks(lambda: self.forget(sampling))
+            conditioning = replace(conditioning, hooks=(*conditioning.hooks, steps_hook))
         steps = sample(sampling, conditioning, latent, source)
         while (stepped := self.next_step(steps)) is not None:
             latent = stepped.x
@@ -173,6 +197,12 @@ class Generation:
                 pictures = preview(stepped.estimate, canvas, self.models.preview)
                 yield Preview(stepped.step.index + 1, window.index, pictures)
         return latent
+
+    def forget(self, sampling: Sampling) -> None:
+        """Drops what was worked out with other strengths of the adapters."""
+        self.texts.forget()
+        for name in sampling.experts:
+            sampling.expert(name).attached.forget()
 
     def next_step(self, steps: Iterator[Stepped]) -> Stepped | None:
         with self.stages("denoising"), torch.no_grad():

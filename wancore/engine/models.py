@@ -22,6 +22,7 @@ from wancore.encoders.text import TextEncoder, encoder_identity, load_text_encod
 from wancore.encoders.wav2vec2 import Wav2Vec2Encoder, load_wav2vec2, normalises
 from wancore.engine.modules import ExpertFiles, split
 from wancore.engine.speech import speech_encoder
+from wancore.lora.keep import LoraKeeper
 from wancore.plugins.family import Base, Family, Place
 from wancore.transformer.adapter import Adapter
 from wancore.transformer.load import load_transformer
@@ -46,13 +47,14 @@ class Models:
     """Loads each part at most once; `device` computes, `dtype` is what transformer and encoders compute in.
 
     The VAE computes in float32, as upstream's does. On a GPU, encoders wait in host memory between
-    uses.
+    uses. `loras`: the adapters that are on the transformers; the last request's stay on.
     """
 
     parts: Parts
     device: torch.device
     dtype: torch.dtype
     prompts: PromptCache
+    loras: LoraKeeper = field(default_factory=LoraKeeper)
     _loaded: dict[str, object] = field(default_factory=dict)
     _experts: dict[ExpertFiles, Weights] = field(default_factory=dict)
 

@@ -48,3 +48,7 @@ class EmbeddedTexts:
         if kept is None or not kept.serves(text, image):
             kept = self._kept[key] = Kept(text, image, expert.embed_text(text, image))
         return kept.embedded
+
+    def forget(self) -> None:
+        """Drops every entry: the weights that made them have changed."""
+        self._kept.clear()

@@ -8,8 +8,11 @@ from types import TracebackType
 
 from torch import Tensor
 
+from wancore.checkpoints.open import open_view
+from wancore.errors import WancoreError
 from wancore.lora.applied import AppliedLoras, Lora
 from wancore.lora.find import find_lora
+from wancore.lora.read import refuse_foreign
 from wancore.lora.runtime import DEFAULTS, Expert, LoraOptions, Target, apply_loras
 from wancore.lora.spec import LoraSpec
 from wancore.sampling.hooks import NoHooks, Step
@@ -17,8 +20,14 @@ from wancore.sampling.solver import Draw
 
 
 def located(specs: Iterable[LoraSpec], models: Path | None) -> tuple[Lora, ...]:
-    """Each adapter with its file, found below the folder `models`. Raises `InvalidInput`."""
-    return tuple(Lora(spec, find_lora(models, spec.name)) for spec in specs)
+    """Each adapter with its file, found below the folder `models`, from headers alone.
+
+    Raises `InvalidInput` where there is none, `CheckpointError` where it is no adapter file.
+    """
+    loras = tuple(Lora(spec, find_lora(models, spec.name)) for spec in specs)
+    for lora in loras:
+        refuse_foreign(open_view(lora.path))
+    return loras
 
 
 class RequestLoras:
@@ -107,4 +116,4 @@ def expert_name(name: str) -> Expert:
     match name:
         case "" | "high" | "low":
             return name
-    raise ValueError(f"an expert called {name!r}: adapters know high and low")
+    raise WancoreError(f"adapters know the experts high and low; this model has one called {name!r}")

@@ -33,15 +33,13 @@ Expert = Literal["", "high", "low"]
 class LoraOptions:
     """How adapters are applied.
 
-    `mode`, `streaming`: see `choose`. `timing`: measure every use. `allow_unmatched`: leave out keys that
-    the model has no place for, and say so. `widen`: let a control LoRA widen the patch embedding; its caller
-    then feeds the further channels.
+    `mode`, `streaming`: see `choose`. `timing`: measure every use. `widen`: let a control LoRA widen the
+    patch embedding; its caller then feeds the further channels.
     """
 
     mode: Mode = "auto"
     streaming: bool = True
     timing: bool = False
-    allow_unmatched: bool = False
     widen: bool = False
 
 
@@ -88,7 +86,7 @@ def apply_loras(
     slots = find_slots(target.modules)
     table = NameTable({name: slot.shape for name, slot in slots.items()}, target.spellings)
     used = [lora for lora in loras if concerns(lora.spec, expert) and any(lora.spec.strength)]
-    files = [read(lora, table, options) for lora in used]
+    files = [read(lora, table) for lora in used]
     changes = changes_of(slots, selected(used, files, expert))
     refuse_widening(changes, used, options)
     choices = {name: choice_for(change, used, target, options) for name, change in changes.items()}
@@ -112,9 +110,9 @@ def concerns(spec: LoraSpec, expert: Expert) -> bool:
     return spec.expert in (None, expert)
 
 
-def read(lora: Lora, table: NameTable, options: LoraOptions) -> LoraFile:
+def read(lora: Lora, table: NameTable) -> LoraFile:
     comfyui = lora.spec.dora == "comfyui"
-    return read_lora(lora.path, table, allow_unmatched=options.allow_unmatched, original_norm=comfyui)
+    return read_lora(lora.path, table, allow_unmatched=lora.spec.partial, original_norm=comfyui)
 
 
 def selected(

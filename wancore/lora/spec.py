@@ -12,7 +12,7 @@ from wancore.errors import InvalidInput
 
 MAX_STRENGTH = 1000.0
 ACCEPTED = "NAME, NAME:STRENGTH, or NAME:strength=0.8,expert=high,blocks=0-9;12,layers=self_attn,drop=ffn"
-OPTIONS = ("strength", "expert", "blocks", "layers", "drop", "dora")
+OPTIONS = ("strength", "expert", "blocks", "layers", "drop", "dora", "partial")
 
 
 def as_tuple(value: object) -> object:
@@ -28,7 +28,8 @@ class LoraSpec(BaseModel):
     `expert`: of a model with two, the only one it acts on. `blocks`: the only blocks it acts in, all if
     empty; parameters outside the blocks are not concerned. `layers`: the only parameters it acts on, by a
     part of their names; `drop`: those that it does not act on. `dora`: how `dora_scale` is meant, as in
-    training (norm of W + delta) or as ComfyUI computes it (norm of W).
+    training (norm of W + delta) or as ComfyUI computes it (norm of W). `partial`: leave out keys that the
+    model has no place for, and say so, instead of refusing the file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class LoraSpec(BaseModel):
     layers: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     dora: Literal["trained", "comfyui"] = "trained"
+    partial: bool = False
 
     @field_validator("strength")
     @classmethod

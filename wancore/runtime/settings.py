@@ -31,7 +31,11 @@ ANCESTOR = {
     "frames": "MAX_FRAMES",
     "steps": "MAX_STEPS",
     "motion_frame": "MOTION_FRAME",
+    "lora_streaming": "WAN_LORA_STREAMING",
+    "lora_timing": "WAN_LORA_TIMING",
 }
+#: Set to 1, it chooses a mode.
+ON_THE_FLY = "WAN_LORA_ONTHEFLY"
 
 
 def comma_separated(value: object) -> object:
@@ -51,7 +55,8 @@ class AncestorVariables(PydanticBaseSettingsSource):
         return os.environ.get(ANCESTOR.get(field_name, "")), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return {name: os.environ[variable] for name, variable in ANCESTOR.items() if variable in os.environ}
+        found = {name: os.environ[variable] for name, variable in ANCESTOR.items() if variable in os.environ}
+        return {**found, "lora_mode": "on-the-fly"} if os.environ.get(ON_THE_FLY) == "1" else found
 
 
 class Settings(BaseSettings):
@@ -91,6 +96,12 @@ class Settings(BaseSettings):
         ge=1,
         description="default of the parameter motion_frame, for families that have it; rounded to 4n + 1",
     )
+
+    lora_mode: Literal["auto", "merged", "streaming", "on-the-fly"] = Field(
+        default="auto", description="how LoRAs act; auto: in each layer the way that costs least"
+    )
+    lora_streaming: bool = Field(default=True, description="let auto stream differences from host memory")
+    lora_timing: bool = Field(default=False, description="measure what LoRAs cost, and say so at the end")
 
     @field_validator("motion_frame")
     @classmethod
