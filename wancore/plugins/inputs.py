@@ -68,17 +68,24 @@ def parse_parameters(model: type[P], given: Mapping[str, Any], field: str = "par
         raise first_problem(error, field, known=", ".join(model.model_fields)) from error
 
 
+#: What pydantic puts into a place for the choices of a union; no field has such a name.
+UNION_CHOICE = re.compile(r"[^\w]|^(int|float|str|bool)$")
+
+
 def first_problem(error: ValidationError, field: str, known: str) -> InvalidInput:
-    """The first problem pydantic found, in our words."""
-    problem = error.errors()[0]
-    name = (
-        ".".join([field, *(str(part) for part in problem["loc"])])
-        if field
-        else ".".join(str(part) for part in problem["loc"])
-    )
+    """The first problem pydantic found, in our words; where several types would do, what each accepts."""
+    problems = [(place(problem["loc"]), problem) for problem in error.errors()]
+    first, problem = problems[0]
+    name = ".".join([field, *first] if field else first)
     if problem["type"] == "extra_forbidden":
         return InvalidInput(name, problem["input"], f"one of: {known or 'none'}")
     if problem["type"] == "missing":
         return InvalidInput(name, None, "a value: it is required and has no default")
-    text = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return InvalidInput(name, problem["input"], text)
+    same = [other["msg"] for where, other in problems if where == first]
+    texts = [text.removeprefix("Value error, ").removeprefix("Input should be ") for text in same]
+    return InvalidInput(name, problem["input"], ", or ".join(dict.fromkeys(texts)))
+
+
+def place(location: Sequence[int | str]) -> list[str]:
+    """Where in the fields a problem is."""
+    return [str(part) for part in location if isinstance(part, int) or not UNION_CHOICE.search(part)]
