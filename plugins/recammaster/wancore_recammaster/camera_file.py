@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wancore.errors import InvalidInput
-from wancore_recammaster.poses import Poses, from_unreal, problem
+from wancore_recammaster.poses import Poses, from_unreal, problem, relative
 
 ROW = re.compile(r"\[([^\[\]]*)\]")
 FRAME = re.compile(r"frame(\d+)")
@@ -20,8 +21,16 @@ ACCEPTED = (
 )
 
 
-def read_camera(path: Path, field: str, name: str | None, name_field: str) -> Poses:
-    """[F, 4, 4]: a pose for each pixel frame.
+@dataclass(frozen=True)
+class CameraPath:
+    """`poses` [F, 4, 4] for each pixel frame. `free`: only their differences count, not where they begin."""
+
+    poses: Poses
+    free: bool
+
+
+def read_camera(path: Path, field: str, name: str | None, name_field: str) -> CameraPath:
+    """The path in a file; one in the released format, whose world is left-handed, begins at the origin.
 
     `name`: the camera, where the file has several. Raises `InvalidInput` for `field` or `name_field`.
     """
@@ -34,11 +43,11 @@ def read_camera(path: Path, field: str, name: str | None, name_field: str) -> Po
         raise InvalidInput(name_field, name, "nothing: this file holds one path without a name")
     try:
         poses = released_poses(document, name, name_field) if released else matrices(document)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, np.linalg.LinAlgError) as error:
         raise InvalidInput(field, str(path), f"{ACCEPTED}; {error}") from error
     if wrong := problem(poses):
         raise InvalidInput(field, str(path), f"{ACCEPTED}; {wrong}")
-    return poses
+    return CameraPath(poses, free=released)
 
 
 def matrices(document: Any) -> Poses:
@@ -60,7 +69,8 @@ def released_poses(document: dict[str, Any], name: str | None, name_field: str) 
     chosen = name if name is not None or len(names) > 1 else names[0]
     if chosen not in names:
         raise InvalidInput(name_field, name, f"one of: {', '.join(names)}")
-    return from_unreal(np.stack([parsed(numbered[i][chosen]) for i in range(len(numbered))]))
+    poses = from_unreal(np.stack([parsed(numbered[i][chosen]) for i in range(len(numbered))]))
+    return relative(poses, poses[0])
 
 
 def parsed(text: str) -> Poses:

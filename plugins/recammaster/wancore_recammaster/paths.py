@@ -47,10 +47,11 @@ def preset_of(way: Way | None) -> Preset:
 
 def file_camera(parameters: Parameters, file: Path, name: str | None, clip: int, frames: int) -> Tensor:
     """The path of a clip: the file's, or its part where the file holds poses for all clips."""
-    poses = read_camera(file, "inputs.camera", name, "params.camera_name")
-    reference = poses[0]
-    path = per_latent_frame(of_clip(poses, file, clip, frames, parameters.clips))
-    return vectors(path if parameters.relative_to == "source" else relative(path, reference))
+    read = read_camera(file, "inputs.camera", name, "params.camera_name")
+    if read.free and parameters.relative_to == "source":
+        raise InvalidInput("params.relative_to", "source", "path, for a file in the released format")
+    path = per_latent_frame(of_clip(read.poses, file, clip, frames, parameters.clips))
+    return vectors(path if parameters.relative_to == "source" else relative(path, read.poses[0]))
 
 
 def of_clip(poses: Poses, file: Path, clip: int, frames: int, clips: int) -> Poses:
