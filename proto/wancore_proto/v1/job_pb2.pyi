@@ -82,23 +82,25 @@ class OverlapWindows(_message.Message):
     def __init__(self, schedule: _Optional[str] = ..., frame_count: _Optional[int] = ..., overlap: _Optional[int] = ..., stride: _Optional[int] = ..., fuse: _Optional[str] = ...) -> None: ...
 
 class Sampling(_message.Message):
-    __slots__ = ("steps", "solver", "guidance", "shift", "methods", "windows")
+    __slots__ = ("steps", "solver", "guidance", "shift", "methods", "windows", "sigmas")
     STEPS_FIELD_NUMBER: _ClassVar[int]
     SOLVER_FIELD_NUMBER: _ClassVar[int]
     GUIDANCE_FIELD_NUMBER: _ClassVar[int]
     SHIFT_FIELD_NUMBER: _ClassVar[int]
     METHODS_FIELD_NUMBER: _ClassVar[int]
     WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    SIGMAS_FIELD_NUMBER: _ClassVar[int]
     steps: int
     solver: str
     guidance: _containers.RepeatedScalarFieldContainer[float]
     shift: float
     methods: _containers.RepeatedCompositeFieldContainer[MethodUse]
     windows: OverlapWindows
-    def __init__(self, steps: _Optional[int] = ..., solver: _Optional[str] = ..., guidance: _Optional[_Iterable[float]] = ..., shift: _Optional[float] = ..., methods: _Optional[_Iterable[_Union[MethodUse, _Mapping]]] = ..., windows: _Optional[_Union[OverlapWindows, _Mapping]] = ...) -> None: ...
+    sigmas: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, steps: _Optional[int] = ..., solver: _Optional[str] = ..., guidance: _Optional[_Iterable[float]] = ..., shift: _Optional[float] = ..., methods: _Optional[_Iterable[_Union[MethodUse, _Mapping]]] = ..., windows: _Optional[_Union[OverlapWindows, _Mapping]] = ..., sigmas: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class FamilyUse(_message.Message):
-    __slots__ = ("family", "params", "inputs", "model")
+    __slots__ = ("family", "params", "inputs", "modules")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -109,15 +111,15 @@ class FamilyUse(_message.Message):
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
-    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODULES_FIELD_NUMBER: _ClassVar[int]
     family: str
     params: _struct_pb2.Struct
     inputs: _containers.ScalarMap[str, str]
-    model: str
-    def __init__(self, family: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., inputs: _Optional[_Mapping[str, str]] = ..., model: _Optional[str] = ...) -> None: ...
+    modules: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, family: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., inputs: _Optional[_Mapping[str, str]] = ..., modules: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = ("family", "model", "prompt", "negative_prompt", "shape", "seed", "params", "inputs", "delivery", "priority", "max_run_duration", "expire_time", "on_disconnect", "attachments", "sampling")
+    __slots__ = ("family", "model", "prompt", "negative_prompt", "shape", "seed", "params", "inputs", "delivery", "priority", "max_run_duration", "expire_time", "on_disconnect", "attachments", "sampling", "modules")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +142,7 @@ class JobSpec(_message.Message):
     ON_DISCONNECT_FIELD_NUMBER: _ClassVar[int]
     ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    MODULES_FIELD_NUMBER: _ClassVar[int]
     family: str
     model: str
     prompt: str
@@ -155,7 +158,8 @@ class JobSpec(_message.Message):
     on_disconnect: OnDisconnect
     attachments: _containers.RepeatedCompositeFieldContainer[FamilyUse]
     sampling: Sampling
-    def __init__(self, family: _Optional[str] = ..., model: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., shape: _Optional[_Union[_frames_pb2.VideoShape, _Mapping]] = ..., seed: _Optional[int] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., inputs: _Optional[_Mapping[str, str]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., max_run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., attachments: _Optional[_Iterable[_Union[FamilyUse, _Mapping]]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ...) -> None: ...
+    modules: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, family: _Optional[str] = ..., model: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., shape: _Optional[_Union[_frames_pb2.VideoShape, _Mapping]] = ..., seed: _Optional[int] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., inputs: _Optional[_Mapping[str, str]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., max_run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., attachments: _Optional[_Iterable[_Union[FamilyUse, _Mapping]]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., modules: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("name", "spec", "state", "stage", "attempt", "error", "create_time", "start_time", "end_time", "expire_time", "step", "step_count", "frame_count", "format", "seed", "queue", "artifacts", "plugin_version", "schema_hash")

@@ -169,13 +169,8 @@ def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.Mode
                 if path.resolve().is_relative_to(root):
                     relative = path.relative_to(root / folder)
                     names.setdefault(str(relative), str(path))
-        for path in sorted(root.iterdir()):
-            if (
-                path.is_dir()
-                and (path / "model_index.json").is_file()
-                and path.resolve().is_relative_to(root)
-            ):
-                names.setdefault(path.name, str(path))
+        for path in repositories(root):
+            names.setdefault(path.name, str(path))
     default = settings.model
     if default is not None and default not in names:
         names[Path(default).name] = default
@@ -190,6 +185,22 @@ def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.Mode
             family=leading_family(settings, plugins, engine_name),
         )
         yield wire_pb2.ModelFile(model=model, engine_name=engine_name)
+
+
+def repositories(root: Path) -> Iterator[Path]:
+    """Folders of a whole model each, beside the folders of single parts."""
+    from wancore.checkpoints.layout import find_parts
+    from wancore.checkpoints.parts import layout_data
+    from wancore.errors import WancoreError
+
+    parts = {name for names in layout_data()["folders"].values() for name in names}
+    for path in sorted(root.iterdir()):
+        if path.is_dir() and path.name not in parts and path.resolve().is_relative_to(root):
+            try:
+                find_parts(path).require("transformer")
+            except WancoreError:
+                continue
+            yield path
 
 
 def leading_family(settings: Settings, plugins: PluginManager, engine_name: str) -> str:

@@ -155,8 +155,9 @@ class Dispatcher:
 
     def command(self, live: LiveJob, attempt: Attempt, path: Path) -> wire_pb2.RunJob:
         spec = live.info.spec
-        models = [self.catalog.model(u.model).engine_name if u.model else "" for u in spec.attachments]
-        request = engine_request(spec, live.engine_model, models, self.asset_path)
+        request = engine_request(
+            spec, live.engine_model, lambda name: self.catalog.model(name).engine_name, self.asset_path
+        )
         return wire_pb2.RunJob(
             lease=attempt.lease,
             request=json.dumps(request),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,13 @@ from wancore_server.jobs.validate import plain
 
 
 def engine_request(
-    spec: job_pb2.JobSpec, engine_model: str, attachment_models: Sequence[str], path: Callable[[str], Path]
+    spec: job_pb2.JobSpec, model: str, module: Callable[[str], str], path: Callable[[str], Path]
 ) -> dict[str, Any]:
-    """The fields of `wancore.request.Request`; what is absent is left out. `path(digest)`: an input's file."""
+    """The fields of `wancore.request.Request`; what is absent is left out.
+
+    `model`: as the engine resolves it; `module(name)`: the same for further weights; `path(digest)`: an
+    input's file.
+    """
 
     def files(inputs: dict[str, str]) -> dict[str, str]:
         return {role: str(path(name.removeprefix("assets/"))) for role, name in inputs.items()}
@@ -24,7 +28,8 @@ def engine_request(
         "prompt": spec.prompt,
         "negative_prompt": spec.negative_prompt if spec.HasField("negative_prompt") else None,
         "family": spec.family.removeprefix("families/") or None,
-        "model": engine_model or None,
+        "model": model or None,
+        "modules": [module(name) for name in spec.modules],
         "size": {"width": shape.width, "height": shape.height} if shape.width else None,
         "frames": shape.frame_count or None,
         "fps": shape.frame_rate.numerator / shape.frame_rate.denominator
@@ -34,6 +39,7 @@ def engine_request(
         "seed": spec.seed if spec.HasField("seed") else None,
         "solver": sampling.solver or None,
         "guidance": list(sampling.guidance) or None,
+        "sigmas": list(sampling.sigmas) or None,
         "shift": sampling.shift if sampling.HasField("shift") else None,
         "inputs": files(dict(spec.inputs)),
         "params": plain(spec.params),
@@ -44,9 +50,9 @@ def engine_request(
                 "name": use.family.removeprefix("families/"),
                 "params": plain(use.params),
                 "inputs": files(dict(use.inputs)),
-                "modules": [model] if model else [],
+                "modules": [module(name) for name in use.modules],
             }
-            for use, model in zip(spec.attachments, attachment_models, strict=True)
+            for use in spec.attachments
         ],
         "previews": spec.delivery.previews,
     }

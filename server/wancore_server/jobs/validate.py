@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ KINDS = {
 }
 MAX_SEED = 2**63 - 1
 MAX_ATTACHMENTS, MAX_METHODS, MAX_GUIDANCE, MAX_ENCODINGS, MAX_INPUTS = 8, 16, 2, 16, 64
-MAX_FRAMES, MAX_STEPS = 100_000, 1000
+MAX_FRAMES, MAX_STEPS, MAX_MODULES = 100_000, 1000, 2
 EXACT = 2**53  # doubles hold integers below this
 
 
@@ -38,7 +38,6 @@ class Checked:
 
     families: tuple[catalog_service_pb2.Family, ...]
     engine_model: str
-    attachment_models: tuple[str, ...]
     model: str
     digests: frozenset[str]
 
@@ -66,7 +65,6 @@ class Validation:
         return Checked(
             families,
             model.engine_name if model is not None else "",
-            tuple(self.catalog.model(u.model).engine_name if u.model else "" for u in self.spec.attachments),
             model.model.name if model is not None else "",
             self.digests(),
         )
@@ -100,11 +98,14 @@ class Validation:
             ("spec.attachments", spec.attachments, MAX_ATTACHMENTS),
             ("spec.sampling.methods", spec.sampling.methods, MAX_METHODS),
             ("spec.sampling.guidance", spec.sampling.guidance, MAX_GUIDANCE),
+            ("spec.sampling.sigmas", spec.sampling.sigmas, MAX_STEPS + 1),
+            ("spec.modules", spec.modules, MAX_MODULES),
             ("spec.delivery.encodings", spec.delivery.encodings, MAX_ENCODINGS),
             ("spec.inputs", spec.inputs, MAX_INPUTS),
         )
         self.counts(
-            *((f"spec.attachments[{i}].inputs", u.inputs, MAX_INPUTS) for i, u in enumerate(spec.attachments))
+            *((f"spec.attachments[{i}].inputs", u.inputs, MAX_INPUTS) for i, u in enumerate(spec.attachments)),
+            *((f"spec.attachments[{i}].modules", u.modules, MAX_MODULES) for i, u in enumerate(spec.attachments)),
         )
         for field in ("prompt", "negative_prompt"):
             size = len(getattr(self.spec, field).encode())
@@ -131,6 +132,9 @@ class Validation:
             yield Violation("spec.seed", f"at most {MAX_SEED}")
         if spec.model and not (spec.model.startswith("models/") and ID.fullmatch(spec.model[7:])):
             yield Violation("spec.model", "must be models/{id}")
+        yield from self.module_violations("spec.modules", spec.modules)
+        for i, use in enumerate(spec.attachments):
+            yield from self.module_violations(f"spec.attachments[{i}].modules", use.modules)
         yield from self.sampling_violations()
         yield from delivery_violations(spec.delivery, spec.shape)
         yield from time_violations(spec)
@@ -145,6 +149,12 @@ class Validation:
             if Role.ROLE_ATTACHMENT not in family.roles:
                 yield Violation(f"spec.attachments[{i}].family", f"{family.name} cannot be attached")
             yield from self.family_violations(f"spec.attachments[{i}]", family, use.params, use.inputs)
+
+    def module_violations(self, at: str, names: Sequence[str]) -> Iterator[Violation]:
+        known = {file.model.name for file in self.catalog.found.models}
+        for name in names:
+            if name not in known:
+                yield Violation(at, "must be models/{id}, one that ListModels names")
 
     def family_violations(
         self, at: str, family: catalog_service_pb2.Family, params: Struct, inputs: Mapping[str, str]
@@ -273,6 +283,11 @@ def not_finite(value: Any) -> bool:
     if isinstance(value, dict):
         return any(not_finite(v) for v in value.values())
     return isinstance(value, list) and any(not_finite(v) for v in value)
+
+
+def falls(sigmas: Sequence[float]) -> bool:
+    pairs = zip(sigmas, sigmas[1:], strict=False)
+    return len(sigmas) >= 2 and all(1 >= a > b >= 0 for a, b in pairs)
 
 
 def declaration_for(

@@ -44,15 +44,12 @@ class Runners:
         return self.engines[model]
 
     def load(self, model: str) -> None:
-        """Reads a model's weights. Raises `WancoreError`."""
-        from wancore.engine.plan import experts_of
-
+        """Reads a model's weights: its transformers. Raises `WancoreError`."""
         engine = self.engine(model)
-        request = Request(model=model)
-        parts = engine.parts(request)
-        models = engine.models_for(parts)
-        for path in experts_of(parts).values():
-            models.transformer(path)
+        plan = engine.plan(Request(model=model))
+        models = engine.models_for(plan.parts)
+        for files in plan.experts.values():
+            models.expert(files, plan.families, plan.base)
 
     def drop(self, model: str) -> None:
         engine = self.engines.pop(model, None)

@@ -1,0 +1,90 @@
+"""The engine behind the server: a tiny random model from the first byte to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from wancore_client import Client, InvalidRequest, JobFailed
+from wancore_proto.v1 import admin_service_pb2 as admin
+from wancore_proto.v1 import admin_service_pb2_grpc, job_pb2
+
+from tests.engine.tiny import engine, small
+from tests.server.harness import Server, eventually
+from tools.make_tiny import make_tiny
+from wancore.events import Frames
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("models")
+    for kind in ("t2v", "i2v"):
+        make_tiny(kind, root / kind)
+    return root
+
+
+@pytest.fixture(scope="module")
+def shared(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Client]]:
+    server = Server(
+        tmp_path_factory.mktemp("engine"), plugins=("wan",), worker_silence_s=10, worker_patience_s=60,
+        watchdog_min_s=60, probe_s=60,
+    )  # fmt: skip
+    server.extra_environment = {"WANCORE_MODELS": str(models), "WANCORE_MODEL": "t2v"}
+    try:
+        with server.start().client() as client:
+            server.ready(client, 60)
+            yield server, client
+    finally:
+        server.end()
+
+
+REQUEST = {"size": (64, 48), "frames": 9, "steps": 3, "seed": 7}
+
+
+def test_the_frames_are_the_engine_s(client: Client, models: Path) -> None:
+    generation = client.generate("a red ball", **REQUEST)
+    frames = np.stack([frame.pixels for frame in generation.frames()])
+    events = engine().generate(small(models / "t2v"))
+    expected = np.concatenate([e.frames for e in events if isinstance(e, Frames)])
+    assert np.array_equal(frames, expected)
+    assert client.job(generation.job).spec.family == "families/wan"
+
+
+def test_models_are_listed_and_resident(client: Client) -> None:
+    client.generate("a red ball", **REQUEST).wait()
+    listed = {m.display_name: m for m in client.models()}
+    assert listed["t2v"].default_model and listed["t2v"].family == "families/wan" and listed["t2v"].serving
+    eventually(lambda: list(next(m for m in client.models() if m.default_model).resident_on) == ["workers/0"])
+    stub = admin_service_pb2_grpc.AdminServiceStub(client.calls)
+    client.call(stub.LoadModel, admin.LoadModelRequest(model=listed["i2v"].name))
+    eventually(lambda: [m.name for m in client.models() if m.resident_on] == [listed["i2v"].name])
+    client.call(stub.UnloadModel, admin.UnloadModelRequest(model=listed["i2v"].name))
+    eventually(lambda: not any(m.resident_on for m in client.models()))
+
+
+def test_a_picture_reaches_the_model(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "start.png"
+    Image.fromarray(np.full((48, 64, 3), 200, np.uint8)).save(path)
+    generation = client.generate("a red ball", model="i2v", inputs={"image": path}, **REQUEST)
+    assert len(list(generation.frames())) == 9
+
+
+def test_what_only_the_family_can_know_fails_the_job(client: Client) -> None:
+    with pytest.raises((JobFailed, InvalidRequest)) as caught:
+        client.generate("a red ball", **{**REQUEST, "frames": 10}).wait()
+    assert caught.value.reason == "INVALID_FIELD" and "frames" in str(caught.value)
+
+
+def test_closing_cancels_within_a_step(client: Client) -> None:
+    generation = client.generate("a red ball", **{**REQUEST, "steps": 500})
+    results = []
+    for event in generation.events:
+        generation.take(event)
+        if generation.progress.step == 2:
+            generation.cancel()
+        if event.WhichOneof("event") == "result":
+            results.append(event.result.state)
+    assert results == [job_pb2.Job.STATE_CANCELLED]
