@@ -69,7 +69,9 @@ def parse_parameters(model: type[P], given: Mapping[str, Any], field: str = "par
 
 
 #: What pydantic puts into a place for the choices of a union; no field has such a name.
-UNION_CHOICE = re.compile(r"[^\w]|^(int|float|str|bool)$")
+UNION_CHOICE = re.compile(
+    r"(literal|tuple|list|dict|function-[a-z]+)\[.*|constrained-[a-z]+|int|float|str|bool"
+)
 
 
 def first_problem(error: ValidationError, field: str, known: str) -> InvalidInput:
@@ -88,4 +90,4 @@ def first_problem(error: ValidationError, field: str, known: str) -> InvalidInpu
 
 def place(location: Sequence[int | str]) -> list[str]:
     """Where in the fields a problem is."""
-    return [str(part) for part in location if isinstance(part, int) or not UNION_CHOICE.search(part)]
+    return [str(part) for part in location if isinstance(part, int) or not UNION_CHOICE.fullmatch(part)]
