@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wancore.engine.tools import Tools
+from wancore.errors import InvalidInput
 from wancore.media.audio import SPEECH_RATE
 from wancore.plugins.family import Base, Lead, Window
 from wancore.request import Request
@@ -17,7 +18,7 @@ from wancore_talking.adapter import Speech
 from wancore_talking.color import ColorMatch
 from wancore_talking.features import Features, speech_features
 from wancore_talking.guidance import Scales
-from wancore_talking.masks import check_boxes, default_boxes, latent_masks, speaker_masks
+from wancore_talking.masks import check_boxes, default_boxes, latent_masks, nearest, speaker_masks
 from wancore_talking.parameters import TalkingParameters
 from wancore_talking.sources import picture_size, pictures
 from wancore_talking.stills import Stills
@@ -85,6 +86,7 @@ class Plan:
 
 def prepare(request: Request, plan: Plan, tracks: Tracks, base: Base, lead: Lead, tools: Tools) -> Prepared:
     frames = tracks.frames(float(lead.fps))
+    check_seen(plan.parameters, picture_size(plan.role, tools), base, lead)
     texts = tools.text([request.prompt, lead.negative_prompt])
     return assembled(
         plan, base, lead, tools,
@@ -133,6 +135,9 @@ def prepare_attached(
     tracks = read_tracks(request, parameters, float(lead.fps), tools)
     tracks = tracks.lasting(round(lead.frames / lead.fps * SPEECH_RATE))
     size = (lead.height, lead.width)
+    if parameters.boxes is not None:
+        check_boxes(parameters.boxes, *size)
+        check_seen(parameters, size, base, lead)
     masks = placed(parameters, len(tracks.speech), size, size, base.spatial_stride)
     return Voices(encoded(tracks, lead.frames, tools), masks, parameters.audio_strength)
 
@@ -149,7 +154,18 @@ def placed(
     """Masks at latent size from boxes in pixels of the `source` (height, width); None for one speaker."""
     if speakers == 1:
         return None
-    boxes = parameters.boxes
-    if boxes is not None:
-        check_boxes(boxes, *source)
-    return latent_masks(speaker_masks(boxes or default_boxes(*source), *source), size, stride)
+    boxes = parameters.boxes or default_boxes(*source)
+    return latent_masks(speaker_masks(boxes, *source), size, stride)
+
+
+def check_seen(parameters: TalkingParameters, source: tuple[int, int], base: Base, lead: Lead) -> None:
+    """Raises `InvalidInput` for a box that is too small to hold any of the video's tokens."""
+    size, stride, patch = (lead.height, lead.width), base.spatial_stride, base.transformer.patch_size
+    masks = placed(parameters, 1 if parameters.boxes is None else 2, source, size, stride)
+    if masks is None:
+        return
+    tokens = nearest(masks, (size[0] // stride // patch[1], size[1] // stride // patch[2]))
+    for i, box in enumerate(parameters.boxes or ()):
+        if not tokens[i].any():
+            accepted = f"a place that the video shows, large enough for a patch of {stride * patch[1]} pixels"
+            raise InvalidInput(f"params.boxes[{i}]", list(box), accepted)

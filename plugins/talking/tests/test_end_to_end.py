@@ -1,0 +1,201 @@
+"""Both families from files to frames, on tiny random weights."""
+
+from __future__ import annotations
+
+import gc
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from tests.engine.tiny import engine
+from wancore.events import Accepted, Frames, Progress
+
+both = pytest.mark.parametrize("family", ["infinitetalk", "multitalk"])
+LENGTH = {"infinitetalk": 25, "multitalk": 22}  # of one second at 25 frames per second
+
+
+@both
+def test_windows_leave_when_they_are_done(family, studio):
+    made = studio(family).made(1.0)
+    accepted = made.events[0]
+    assert isinstance(accepted, Accepted)
+    assert (accepted.family, accepted.fps, accepted.solver) == (family, Fraction(25), "euler")
+    assert accepted.frames == LENGTH[family] == len(made.frames)
+    assert made.frames.std() > 1
+    windows = [(e.window, "step") for e in made.events if isinstance(e, Progress)]
+    assert [w for w, _ in windows] == [0, 0, 1, 1, 2, 2]
+    steps_before = [
+        sum(isinstance(e, Progress) for e in made.events[:i])
+        for i, e in enumerate(made.events)
+        if isinstance(e, Frames)
+    ]
+    counts = [len(e.frames) for e in made.events if isinstance(e, Frames)]
+    by_window = {n: sum(c for c, s in zip(counts, steps_before, strict=True) if s == n) for n in (2, 4, 6)}
+    assert by_window == {2: 13, 4: 8, 6: LENGTH[family] - 21}
+
+
+@both
+def test_same_request_same_video(family, studio):
+    one, other = studio(family), studio(family)
+    assert np.array_equal(one.made(0.7).frames, other.made(0.7).frames)
+    assert not np.array_equal(one.made(0.7).frames, one.made(0.7, seed=8).frames)
+
+
+@both
+def test_a_merged_file_is_the_model_with_its_module(family, studio):
+    each = studio(family)
+    alone = each.made(0.7)
+    together = each.made(0.7, model=str(each.merged), modules=(), family=family)
+    different = np.abs(alone.frames.astype(int) - together.frames.astype(int))
+    assert different.max() <= 2, "files lie differently in memory, which moves the last bit"
+
+
+@both
+def test_the_sound_matters(family, studio):
+    each = studio(family)
+    inputs = {"image": each.picture, "audio": each.wav(0.7, seed=1)}
+    assert not np.array_equal(each.made(0.7).frames, each.made(inputs=inputs).frames)
+
+
+@both
+def test_two_speakers(family, studio):
+    """Whose place is whose matters, and who speaks first."""
+    each, large = studio(family), {"size": "64x48"}
+    inputs = {"image": each.picture, "audio[0]": each.wav(0.4), "audio[1]": each.wav(0.6, 1)}
+    made = each.made(inputs=inputs, **large, params={"audio_type": "add"})
+    assert len(made.frames) == LENGTH[family]
+    boxes = [[2, 2, 40, 20], [2, 40, 40, 60]]
+    placed = each.made(inputs=inputs, **large, params={"audio_type": "add", "boxes": boxes})
+    swapped = each.made(inputs=inputs, **large, params={"audio_type": "add", "boxes": boxes[::-1]})
+    assert not np.array_equal(placed.frames, swapped.frames)
+    stacked = {"audio_type": "add", "boxes": [[0, 2, 22, 60], [26, 2, 48, 60]]}
+    assert not np.array_equal(made.frames, each.made(inputs=inputs, **large, params=stacked).frames)
+
+
+@both
+def test_one_of_two_people_is_silent(family, studio):
+    each = studio(family)
+    right = each.made(inputs={"image": each.picture, "audio[1]": each.wav(0.6)})
+    left = each.made(inputs={"image": each.picture, "audio[0]": each.wav(0.6)}, params={"speakers": 2})
+    assert right.frames.shape == left.frames.shape
+    assert not np.array_equal(right.frames, left.frames)
+
+
+@both
+def test_silence_is_accepted(family, studio, tmp_path):
+    from plugins.talking.tests.tiny import write_wav
+
+    each = studio(family)
+    quiet = write_wav(tmp_path / "quiet.wav", np.zeros(12_000, np.float32))
+    assert len(each.made(inputs={"image": each.picture, "audio": quiet}).frames) > 13
+
+
+@both
+def test_guidance_costs_only_the_passes_it_needs(family, studio, monkeypatch):
+    from wancore.engine.expert import LoadedExpert
+
+    calls = []
+    predict = LoadedExpert.predict
+
+    def counted(self, inputs):
+        calls.append(inputs.scope.name)
+        return predict(self, inputs)
+
+    monkeypatch.setattr(LoadedExpert, "predict", counted)
+    each = studio(family)
+    for guidance, audio, passes in [
+        (1.0, 1.0, {"positive"}),
+        (1.0, 2.0, {"positive", "drop_audio"}),
+        (5.0, 1.0, {"positive", "drop_text"}),
+        (4.0, 4.0, {"positive", "unconditional"}),
+        (5.0, 4.0, {"positive", "drop_text", "unconditional"}),
+    ]:
+        calls.clear()
+        each.made(0.5, guidance=(guidance,), params={"audio_scale": audio})
+        assert set(calls) == passes
+        assert len(calls) == 2 * len(passes)
+
+
+@both
+def test_audio_keys_are_made_once_a_window(family, studio, monkeypatch):
+    from wancore_talking.projection import AudioProjection
+
+    calls = []
+    forward = AudioProjection.forward
+
+    def counted(self, windows):
+        calls.append(len(windows))
+        return forward(self, windows)
+
+    monkeypatch.setattr(AudioProjection, "forward", counted)
+    studio(family).made(1.0, steps=4, guidance=(5.0,), params={"audio_scale": 4.0})
+    assert len(calls) == 2 * 3, "one with sound and one without for each of three windows"
+
+
+@both
+def test_short_sound_makes_one_short_window(family, studio):
+    made = studio(family).made(0.5, params={"window": 81, "motion_frame": None})
+    assert len(made.frames) == 12
+    assert max(e.window for e in made.events if isinstance(e, Progress)) == 0
+
+
+@both
+def test_frames_bound_the_length(family, studio):
+    assert len(studio(family).made(1.0, frames=15).frames) == 15
+
+
+@both
+def test_a_short_last_window_brings_as_many_frames(family, studio):
+    each = studio(family)
+    whole, short = each.made(1.0), each.made(1.0, params={"short_last_window": True})
+    assert whole.frames.shape == short.frames.shape
+    assert np.array_equal(whole.frames[:13], short.frames[:13])
+
+
+@both
+def test_apg_and_a_step_cache(family, studio):
+    each = studio(family)
+    plain = each.made(0.5, guidance=(5.0,))
+    assert not np.array_equal(plain.frames, each.made(0.5, guidance=(5.0,), params={"apg": True}).frames)
+    step_cache = {"rescaled": False, "threshold": 9, "embedding": "e0", "start_step": 1}
+    methods = [{"name": "teacache", "params": step_cache}]
+    assert not np.array_equal(plain.frames, each.made(0.5, guidance=(5.0,), methods=methods).frames)
+
+
+@both
+def test_attached_to_the_base_family(family, studio):
+    """The base model leads with its own guidance and length; the sound is cut to its clip."""
+    each = studio(family)
+    inputs = {"audio": each.wav(1.0)}
+    use = {"name": family, "modules": (str(each.module),), "inputs": inputs}
+    fields = {"modules": (), "family": "wan", "inputs": {"image": each.picture}, "frames": 9}
+
+    def frames(**attached):
+        request = each.request(**fields, attachments=({**use, **attached},)).model_copy(update={"params": {}})
+        return np.concatenate([e.frames for e in engine().generate(request) if isinstance(e, Frames)])
+
+    heard = frames()
+    assert len(heard) == 9
+    assert not np.array_equal(heard, frames(inputs={"audio": each.wav(1.0, 3)}))
+    assert not np.array_equal(heard, frames(params={"audio_strength": 0.5}))
+
+
+def live_bytes() -> int:
+    """Of all tensors that there are, views counted once."""
+    gc.collect()
+    tensors = (t for t in gc.get_objects() if issubclass(type(t), torch.Tensor) and not t.is_meta)
+    return sum({s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors)}.values())
+
+
+@both
+def test_memory_stays_flat(family, studio):
+    """However many windows came before, as much is held when the next one begins."""
+    held = {}
+    for event in engine().generate(studio(family).request(4.0, steps=1)):
+        if isinstance(event, Progress):
+            held[event.window] = live_bytes()
+    later = [held[w] for w in range(1, max(held))]
+    assert len(later) >= 9
+    assert max(later[2:]) <= 1.02 * max(later[:2])
