@@ -77,7 +77,11 @@ def is_reserved(message: DescriptorProto, number: int) -> bool:
 
 
 def field_breaks(
-    name: str, old: FieldDescriptorProto, new: FieldDescriptorProto, in_old: DescriptorProto, in_new: DescriptorProto
+    name: str,
+    old: FieldDescriptorProto,
+    new: FieldDescriptorProto,
+    in_old: DescriptorProto,
+    in_new: DescriptorProto,
 ) -> Iterator[str]:
     for what in ("name", "type", "type_name", "label", "proto3_optional"):
         if getattr(old, what) != getattr(new, what):

@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 from wancore_proto.v1 import (
@@ -171,7 +173,7 @@ class Gateway:
         s = self.settings
         guard = Guard(Tokens(self.store), self.metrics, s.max_viewers * CALLS_PER_VIEWER)
         self.server = grpc.aio.server(interceptors=(guard,), options=channel_options(s))
-        self.health_service = health.aio.HealthServicer()
+        self.health_service = aio.HealthServicer()
         self.health = HealthWatch(self.health_service, self.store, self.slots, self.catalog)
         job_service_pb2_grpc.add_JobServiceServicer_to_server(self.jobs, self.server)
         asset_service_pb2_grpc.add_AssetServiceServicer_to_server(AssetServicer(self.keeper), self.server)

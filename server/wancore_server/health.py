@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio
 
 from wancore_server.catalog.catalog import Catalog
 from wancore_server.store import Store
@@ -21,7 +22,7 @@ class HealthWatch:
     `model/{id}`: a worker takes jobs for it."""
 
     def __init__(
-        self, service: health.aio.HealthServicer, store: Store, slots: list[Slot], catalog: Catalog
+        self, service: aio.HealthServicer, store: Store, slots: list[Slot], catalog: Catalog
     ) -> None:
         self.service, self.store, self.slots, self.catalog = service, store, slots, catalog
         self.told: dict[str, int] = {}

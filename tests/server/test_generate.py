@@ -9,10 +9,8 @@ import pytest
 from wancore_client import AsyncClient, Client, Frame, InvalidRequest, JobFailed, NotFound, Refused
 from wancore_proto.v1 import job_pb2
 
-from tests.server.harness import Server
-
-
 from tests.server.faulty.wancore_faulty import picture
+from tests.server.harness import Server
 
 
 def test_frames_arrive_whole_and_in_order(client: Client) -> None:

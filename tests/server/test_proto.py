@@ -33,7 +33,7 @@ def test_nothing_released_is_broken() -> None:
 
 def test_every_element_has_a_comment() -> None:
     for file in described(with_comments=True).file:
-        explained = {tuple(l.path) for l in file.source_code_info.location if l.leading_comments.strip()}
+        explained = {tuple(at.path) for at in file.source_code_info.location if at.leading_comments.strip()}
         for path, name in elements(file):
             assert path in explained, f"{file.name}: {name} has no comment"
 
@@ -56,10 +56,10 @@ def elements(file: FileDescriptorProto) -> list[tuple[tuple[int, ...], str]]:
         for i, inner in enumerate(described.enum_type):  # type: ignore[attr-defined]
             enum((*path, 4, i), f"{name}.{inner.name}", inner)
 
-    for i, described in enumerate(file.message_type):
-        message((4, i), described.name, described)
-    for i, described in enumerate(file.enum_type):
-        enum((5, i), described.name, described)
+    for i, each in enumerate(file.message_type):
+        message((4, i), each.name, each)
+    for i, each in enumerate(file.enum_type):  # type: ignore[assignment]
+        enum((5, i), each.name, each)
     for i, service in enumerate(file.service):
         found.append(((6, i), service.name))
         found.extend(((6, i, 2, k), f"{service.name}.{m.name}") for k, m in enumerate(service.method))
@@ -94,9 +94,8 @@ def test_the_checker_sees_breaks(change: object, told: str) -> None:
 
 def old_pool() -> descriptor_pool.DescriptorPool:
     """The released API in a pool of its own, as an old client has it."""
-    from google.protobuf import duration_pb2, empty_pb2, struct_pb2, timestamp_pb2
+    from google.protobuf import any_pb2, duration_pb2, empty_pb2, struct_pb2, timestamp_pb2
     from google.rpc import status_pb2
-    from google.protobuf import any_pb2
 
     pool = descriptor_pool.DescriptorPool()
     for module in (any_pb2, duration_pb2, empty_pb2, struct_pb2, timestamp_pb2, status_pb2):

@@ -213,7 +213,11 @@ def test_packets_dropped_both_ways(tmp_path: Path) -> None:
         )
         inside = ["ip", "netns", "exec", b, sys.executable, "-c"]
         made = subprocess.run(
-            [*inside, make, server.address, server.token], capture_output=True, text=True, env=environment, check=True
+            [*inside, make, server.address, server.token],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=True,
         )
         job = made.stdout.strip()
         viewer = Viewer.__new__(Viewer)

@@ -166,7 +166,7 @@ def describe(client: Client, id: str) -> None:
 def role_name(role: int) -> str:
     from wancore_proto.v1 import catalog_service_pb2
 
-    return catalog_service_pb2.Family.Role.Name(role).removeprefix("ROLE_").lower()  # type: ignore[arg-type]
+    return catalog_service_pb2.Family.Role.Name(role).removeprefix("ROLE_").lower()
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -36,7 +37,7 @@ class ApiError(WancoreClientError):
         self.fields: Mapping[str, str] = {}
         self.retry_s: float | None = None
         self.read(status)
-        super().__init__(f"{self.reason or code_pb2.Code.Name(self.code)}: {status.message}")
+        super().__init__(f"{self.reason or code_name(self.code)}: {status.message}")
 
     def read(self, status: status_pb2.Status) -> None:
         info, bad, retry = (
@@ -101,6 +102,11 @@ KINDS: Mapping[int, type[ApiError]] = {
 }
 
 
+def code_name(code: int) -> str:
+    known: Any = code_pb2.Code
+    return str(known.Name(code)) if code in known.values() else str(code)
+
+
 def api_error(error: grpc.RpcError) -> ApiError:
     """The typed exception of a failed call."""
     status = status_of(error)
@@ -110,7 +116,8 @@ def api_error(error: grpc.RpcError) -> ApiError:
 def status_of(error: grpc.RpcError) -> status_pb2.Status:
     """The status with its details, or one made from the bare code."""
     code, text = error.code(), error.details() or ""
-    for key, value in error.trailing_metadata() or ():
+    trailers: Any = error.trailing_metadata() or ()
+    for key, value in trailers:
         if key == STATUS_KEY:
             try:
                 return status_pb2.Status.FromString(value)

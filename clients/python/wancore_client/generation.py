@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 from wancore_proto.v1 import frames_pb2, job_pb2
 
@@ -98,7 +99,7 @@ class Generation:
         elif kind == "skipped":
             self.skipped += event.skipped.count
         elif kind == "warning":
-            self.warnings.append(event.warning)
+            self.warnings.append(cast(job_pb2.Warning, event.warning))
         elif kind == "artifact":
             self.artifacts.append(event.artifact.artifact)
         elif kind == "result":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -57,7 +57,7 @@ class Display:
         elif kind == "header" and event.header.HasField("format"):
             self.bars.update(self.made, total=event.header.format.frame_count or None)
         elif kind == "warning":
-            self.console.print(f"[yellow]{event.warning.message}[/]")
+            self.console.print(f"[yellow]{cast(job_pb2.Warning, event.warning).message}[/]")
         elif kind == "attempt_started" and event.attempt_started.attempt > 1:
             self.frames = 0
             self.bars.update(self.made, completed=0)

@@ -1,4 +1,4 @@
-"""`python -m wancore_server.catalog.probe PARENT SOCKET DISABLED`: imports plugins, tells what they offer, ends."""
+"""`python -m wancore_server.catalog.probe PARENT SOCKET DISABLED`: tells what plugins offer, and ends."""
 
 from __future__ import annotations
 

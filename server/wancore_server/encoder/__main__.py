@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import google_crc32c
 import numpy as np
@@ -51,7 +52,7 @@ def coded(task: wire_pb2.EncodeBlock, quality: int, crf: int) -> Iterator[Coded]
 def read(task: wire_pb2.EncodeBlock) -> np.ndarray:
     """Frames [n, H, W, 3] uint8 from the spool."""
     shape = (task.frame_count, task.height, task.width, 3)
-    with open(task.spool_path, "rb") as file:
+    with Path(task.spool_path).open("rb") as file:
         file.seek(task.offset_bytes)
         data = file.read(int(np.prod(shape)))
     return np.frombuffer(data, np.uint8).reshape(shape)

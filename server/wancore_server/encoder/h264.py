@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from fractions import Fraction
 from io import BytesIO
+from typing import Any
 
 import av
 import numpy as np
@@ -59,7 +60,7 @@ class H264Block:
         self.add(container, stream, stream.encode(None))
 
     def add(
-        self, container: av.container.OutputContainer, stream: av.VideoStream, packets: list[av.Packet]
+        self, container: av.container.OutputContainer, stream: av.VideoStream, packets: list[av.Packet[Any]]
     ) -> None:
         for packet in packets:
             if packet.duration is None or packet.duration == 0:

@@ -81,7 +81,8 @@ class Track:
         data = self.index_path.read_bytes()
         whole = len(data) - len(data) % RECORD.size
         for values in RECORD.iter_unpack(data[:whole]):
-            piece = Piece(*values[:6], codec=values[6].rstrip(b"\0").decode())
+            block, first, count, offset, length, crc, codec = values
+            piece = Piece(block, first, count, offset, length, crc, codec.rstrip(b"\0").decode())
             if piece.offset + piece.size > size:
                 break
             self.take(piece)

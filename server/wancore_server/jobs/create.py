@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 
 from google.rpc import code_pb2, error_details_pb2
-from wancore_proto.v1 import job_pb2
+from wancore_proto.v1 import frames_pb2, job_pb2
 
 from wancore_server.catalog.catalog import Catalog
 from wancore_server.clock import SECOND, now_ns, timestamp
@@ -54,7 +54,7 @@ class Creation:
         settled.on_disconnect = spec.on_disconnect or default
         body = hashlib.sha256(settled.SerializeToString(deterministic=True)).digest()
         if not settled.delivery.encodings:
-            settled.delivery.encodings.append(1)  # RAW_RGB8
+            settled.delivery.encodings.append(frames_pb2.ENCODING_RAW_RGB8)
         checked = await self.check(settled, owner)
         settled.family = checked.families[0].name
         info = self.job(settled, checked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -34,7 +34,9 @@ class Queue:
     ageing_s: float
     estimate: Callable[[LiveJob], float | None]
     jobs: dict[str, LiveJob] = field(default_factory=dict)
-    used: Counter[str] = field(default_factory=Counter)  # owner -> GPU seconds over weight
+    used: defaultdict[str, float] = field(
+        default_factory=lambda: defaultdict(float)
+    )  # owner -> GPU seconds over weight
 
     def add(self, live: LiveJob) -> None:
         if live.id not in self.jobs:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import jsonschema
@@ -104,8 +105,14 @@ class Validation:
             ("spec.inputs", spec.inputs, MAX_INPUTS),
         )
         self.counts(
-            *((f"spec.attachments[{i}].inputs", u.inputs, MAX_INPUTS) for i, u in enumerate(spec.attachments)),
-            *((f"spec.attachments[{i}].modules", u.modules, MAX_MODULES) for i, u in enumerate(spec.attachments)),
+            *(
+                (f"spec.attachments[{i}].inputs", u.inputs, MAX_INPUTS)
+                for i, u in enumerate(spec.attachments)
+            ),
+            *(
+                (f"spec.attachments[{i}].modules", u.modules, MAX_MODULES)
+                for i, u in enumerate(spec.attachments)
+            ),
         )
         for field in ("prompt", "negative_prompt"):
             size = len(getattr(self.spec, field).encode())
@@ -286,8 +293,7 @@ def not_finite(value: Any) -> bool:
 
 
 def falls(sigmas: Sequence[float]) -> bool:
-    pairs = zip(sigmas, sigmas[1:], strict=False)
-    return len(sigmas) >= 2 and all(1 >= a > b >= 0 for a, b in pairs)
+    return len(sigmas) >= 2 and all(1 >= a > b >= 0 for a, b in pairwise(sigmas))
 
 
 def declaration_for(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import google_crc32c
+from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
 from wancore_proto.v1 import frames_pb2, job_pb2, job_service_pb2
 
@@ -322,7 +323,7 @@ class Watch:
         name = frames_pb2.Encoding.Name(self.encoding).removeprefix("ENCODING_").lower()
         self.around.metrics.sent.labels(name).inc(size)
 
-    def pts(self, index: int) -> object:
+    def pts(self, index: int) -> Duration:
         rate = self.live.info.format.frame_rate
         return duration(round(index * rate.denominator * SECOND / rate.numerator) / SECOND)
 

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import ssl
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 
@@ -54,7 +55,9 @@ def credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
         raise InvalidInput("tls_key", str(settings.tls_key), "both tls_certificate and tls_key, or neither")
     files = Certificates(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     return grpc.dynamic_ssl_server_credentials(
-        files.configuration(), files.changed, require_client_authentication=settings.tls_client_ca is not None
+        files.configuration(),
+        cast(Any, files.changed),  # None: as before, which the stubs do not know
+        require_client_authentication=settings.tls_client_ca is not None,
     )
 
 

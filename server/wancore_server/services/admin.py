@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-import grpc
 from wancore_proto.v1 import admin_service_pb2 as pb
 from wancore_proto.v1 import admin_service_pb2_grpc
 
@@ -15,16 +14,16 @@ from wancore_server.catalog.catalog import Catalog
 from wancore_server.clock import SECOND, now_ns, timestamp
 from wancore_server.errors import invalid_field, not_found, unavailable
 from wancore_server.jobs.queue import Share
+from wancore_server.services.context import Context
 from wancore_server.settings import ServerSettings
 from wancore_server.store import Store
 from wancore_server.wire import wire_pb2
 from wancore_server.workers.slot import Slot
 
-Context = grpc.aio.ServicerContext
 MAX_QUEUED, MAX_RUNNING, MAX_WEIGHT = 100_000, 1000, 1000.0
 
 
-class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):  # type: ignore[misc]
+class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     """`drain(seconds)` begins a drain and tells when it ends, by the monotonic clock."""
 
     def __init__(

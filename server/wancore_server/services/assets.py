@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import grpc
 from google.protobuf import empty_pb2
 from wancore_proto.v1 import asset_service_pb2 as pb
 from wancore_proto.v1 import asset_service_pb2_grpc
@@ -13,13 +12,13 @@ from wancore_server import names
 from wancore_server.assets.keeper import AssetKeeper, Piece, asset_message
 from wancore_server.errors import invalid_field, limit_exceeded, not_found
 from wancore_server.security.tokens import current_caller
+from wancore_server.services.context import Context
 
-Context = grpc.aio.ServicerContext
 MAX_CHECKED = 1000
 MAX_PIECE = 3 * 2**20
 
 
-class AssetServicer(asset_service_pb2_grpc.AssetServiceServicer):  # type: ignore[misc]
+class AssetServicer(asset_service_pb2_grpc.AssetServiceServicer):
     """Callers see the assets that they uploaded."""
 
     def __init__(self, keeper: AssetKeeper) -> None:

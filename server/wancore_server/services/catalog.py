@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import grpc
 from wancore_proto.v1 import catalog_service_pb2 as pb
 from wancore_proto.v1 import catalog_service_pb2_grpc
 
 from wancore_server import __version__
 from wancore_server.catalog.catalog import Catalog
+from wancore_server.services.context import Context
 from wancore_server.services.paging import page_of
 from wancore_server.settings import ServerSettings
 from wancore_server.workers.slot import Slot
 
-Context = grpc.aio.ServicerContext
 CAPABILITIES = (
     "assets.upload",
     "frames.h264-annex-b",
@@ -25,7 +24,7 @@ CAPABILITIES = (
 )
 
 
-class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):  # type: ignore[misc]
+class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     """Answers from what the probe found."""
 
     def __init__(self, catalog: Catalog, settings: ServerSettings, slots: list[Slot]) -> None:

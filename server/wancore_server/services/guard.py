@@ -7,9 +7,10 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import grpc
+import grpc.aio
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
@@ -17,6 +18,7 @@ from grpc_status import rpc_status
 from wancore_server.errors import ApiError, exhausted, invalid_field, limit_exceeded, unavailable
 from wancore_server.metrics import Metrics
 from wancore_server.security.tokens import Tokens, current_caller, require_scope
+from wancore_server.services.context import Context
 from wancore_server.store import StoreBusy
 
 log = logging.getLogger(__name__)
@@ -37,11 +39,11 @@ CALLS_PER_VIEWER = 4  # calls at once, of all kinds, as a multiple of `max_viewe
 REQUEST_BYTES = 256 * 1024  # of a message without file bytes: decoding more holds up the event loop
 WITH_DATA = "AssetService/UploadAsset"
 
-Handler = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
+Handler = Callable[[Any, Context], Awaitable[Any]]
 Decode = Callable[[bytes], Any]
 
 
-class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class Guard(grpc.aio.ServerInterceptor):
     """The one interceptor."""
 
     def __init__(self, tokens: Tokens, metrics: Metrics, max_calls: int) -> None:
@@ -50,24 +52,25 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
-        handler = await continuation(details)
+    ) -> Any:
+        handler: Any = await continuation(details)
         method: str = details.method
         if handler is None or not method.startswith((PREFIX, HEALTH)):
             return handler
         name = method.removeprefix(PREFIX)
         scope = None if method.startswith(HEALTH) else SCOPES.get(name) or SCOPES[name.partition("/")[0]]
-        authorization = dict(details.invocation_metadata).get("authorization")
+        metadata: Any = details.invocation_metadata
+        authorization: str | None = dict(metadata).get("authorization")
         decode = decoder(handler.request_deserializer, name)
 
         def guarded(inner: Handler) -> Handler:
-            async def decoded(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            async def decoded(request: Any, context: Context) -> Any:
                 each = decode_each(request, decode) if handler.request_streaming else decode(request)
                 return await inner(each, context)
 
-            async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            async def call(request: Any, context: Context) -> Any:
                 if scope is None:
                     return await checked(decoded, request, context)
                 return await self.call(decoded, request, context, name, scope, authorization)
@@ -83,7 +86,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return make(guarded(inner), None, handler.response_serializer)
 
     async def call(
-        self, inner: Handler, request: Any, context: grpc.aio.ServicerContext, name: str, scope: str,
+        self, inner: Handler, request: Any, context: Context, name: str, scope: str,
         authorization: str | None,
     ) -> Any:  # fmt: skip
         started = time.perf_counter()
@@ -102,14 +105,14 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             raise
         except Exception as error:
             api_error = as_api_error(error, name)
-            code = code_pb2.Code.Name(api_error.code)
+            code = code_pb2.Code.Name(cast(Any, api_error.code))
             await refuse(context, api_error)
         finally:
             self.calls -= 1
             self.metrics.call_time.labels(name, code).observe(time.perf_counter() - started)
 
 
-async def checked(inner: Handler, request: Any, context: grpc.aio.ServicerContext) -> Any:
+async def checked(inner: Handler, request: Any, context: Context) -> Any:
     try:
         return await inner(request, context)
     except ApiError as error:
@@ -135,7 +138,7 @@ async def decode_each(requests: AsyncIterator[bytes], decode: Decode) -> AsyncIt
         yield decode(data)
 
 
-async def refuse(context: grpc.aio.ServicerContext, error: ApiError) -> None:
+async def refuse(context: Context, error: ApiError) -> None:
     """Ends the call with the error's status and details."""
     status = rpc_status.to_status(error.status())
     await context.abort(status.code, status.details, status.trailing_metadata)

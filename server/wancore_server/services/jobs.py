@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import google_crc32c
-import grpc
 from google.protobuf import empty_pb2
 from google.rpc import code_pb2
 from wancore_proto.v1 import frames_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc
@@ -18,15 +17,15 @@ from wancore_server.jobs.ledger import Ledger
 from wancore_server.jobs.live import LiveJob
 from wancore_server.jobs.watch import PART_BYTES, Viewing, Watch
 from wancore_server.security.tokens import current_caller
+from wancore_server.services.context import Context
 from wancore_server.services.paging import decode_token, encode_token, page_size
 from wancore_server.store import Store
 
-Context = grpc.aio.ServicerContext
 PAGE_BYTES = 3 * 2**20  # a page of jobs with long prompts ends early: clients take 4 MiB
 MAX_TIME = 2**63 - 1  # ns since 1970, as the store holds it
 
 
-class JobServicer(job_service_pb2_grpc.JobServiceServicer):  # type: ignore[misc]
+class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """`max_viewers` streams at once; `delete_files(job)` removes what a job left on the disk."""
 
     def __init__(

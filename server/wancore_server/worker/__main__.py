@@ -1,4 +1,4 @@
-"""`python -m wancore_server.worker PARENT SOCKET DEVICE BEAT RESIDENT RANK DISABLED`; only the gateway calls it."""
+"""`python -m wancore_server.worker PARENT SOCKET DEVICE BEAT RESIDENT RANK DISABLED`; for the gateway."""
 
 from __future__ import annotations
 

@@ -49,9 +49,9 @@ class SpoolFile:
         self.await_room(self.size + frames.nbytes)
         offset, crcs = self.size, []
         for frame in frames:
-            data = memoryview(np.ascontiguousarray(frame)).cast("B")
+            data = memoryview(np.ascontiguousarray(frame).tobytes())
             write_all(self.descriptor, data)
-            crcs.append(google_crc32c.value(bytes(data)))
+            crcs.append(google_crc32c.value(data.obj))
             self.size += len(data)
         return wire_pb2.BlockWritten(
             first_frame=index, frame_count=count, offset_bytes=offset, width=width, height=height, crc32c=crcs

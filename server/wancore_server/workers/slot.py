@@ -41,7 +41,7 @@ class Crashes:
     def too_many(self, family: str) -> bool:
         """Five in ten minutes, by default: then an operator is needed."""
         recent = self.times.get(family, ())
-        return len(recent) >= self.limit and recent[-1] - recent[0] <= self.window_s
+        return len(recent) >= self.limit and list(recent)[-1] - list(recent)[0] <= self.window_s
 
     @property
     def quarantined(self) -> set[str]:
@@ -208,9 +208,8 @@ class Slot:
                 self.models = list(message.resident.models)
             elif kind == "canary":
                 self.canary_done(message.canary.good)
-            elif kind is not None and self.attempt is not None:
-                if getattr(message, kind).lease == self.attempt.lease:
-                    about.append(message)
+            elif self.attempt is not None and getattr(message, str(kind)).lease == self.attempt.lease:
+                about.append(message)
         if about and self.attempt is not None:
             await self.about_attempt(self.attempt, about)
 

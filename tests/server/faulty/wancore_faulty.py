@@ -125,10 +125,9 @@ class FaultyRunner:
             time.sleep(p.hold_s)
         elif p.fault == "print":
             print("x" * 100_000)
-        elif p.fault == "fork":
-            if os.fork() == 0:
-                time.sleep(600)
-                os._exit(0)
+        elif p.fault == "fork" and os.fork() == 0:
+            time.sleep(600)
+            os._exit(0)
 
     def due(self, p: FaultyParameters) -> bool:
         """Counts in a file, since the process does not live to remember."""

@@ -54,11 +54,8 @@ def of_descriptor(draw: st.DrawFn, descriptor: Descriptor, pools: Pools, depth: 
     if descriptor.full_name == "google.protobuf.Struct":
         return draw(structs())
     made = message_factory.GetMessageClass(descriptor)()
-    chosen = (
-        draw(st.sets(st.sampled_from(list(descriptor.fields)), max_size=6))
-        if len(descriptor.fields)
-        else set()
-    )
+    fields = list(descriptor.fields)
+    chosen = draw(st.sets(st.sampled_from(fields), max_size=6)) if fields else set()
     for field in sorted(chosen, key=lambda f: f.number):
         if field.message_type is not None and depth >= MAX_DEPTH:
             continue

@@ -11,8 +11,8 @@ FAR = 10.0**6
 SAID = {"title", "description", "default", "$defs"}  # they allow nothing and forbid nothing
 KNOWN = SAID | {
     "$ref", "additionalProperties", "anyOf", "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "items",
-    "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "pattern", "properties", "required",
-    "type",
+    "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "pattern", "properties",
+    "required", "type",
 }  # fmt: skip
 
 
