@@ -11,6 +11,7 @@ from typing import Any
 from wancore.checkpoints.base import transformer_config
 from wancore.checkpoints.canonical import open_transformer, to_canonical
 from wancore.checkpoints.claim import Claim
+from wancore.checkpoints.defaults import model_defaults
 from wancore.checkpoints.keymap import KeyMap
 from wancore.checkpoints.known import known_families, named_otherwise
 from wancore.checkpoints.open import open_view
@@ -192,7 +193,8 @@ def require_encoders(parts: Parts, base: Base) -> None:
 def base_of(parts: Parts, variant: str) -> Base:
     """The base model's sizes, from the headers of its transformers and its VAE."""
     experts = experts_of(parts)
-    sizes = [transformer_config(open_transformer(path)) for path in experts.values()]
+    views = [open_transformer(path) for path in experts.values()]
+    sizes = [transformer_config(view) for view in views]
     if any(config != sizes[0] for config in sizes):
         raise CheckpointError(parts.root, "the two experts have different sizes")
     path = parts.require("vae")
@@ -211,4 +213,5 @@ def base_of(parts: Parts, variant: str) -> Base:
         spatial_stride=vae.spatial_stride,
         temporal_stride=vae.temporal_stride,
         latent_channels=vae.latent_channels,
+        defaults=model_defaults(views[0]),
     )

@@ -12,6 +12,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from wancore.checkpoints.defaults import ModelDefaults
+
 if TYPE_CHECKING:
     import torch
     from pydantic import BaseModel
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from wancore.checkpoints.claim import Claim
     from wancore.checkpoints.view import FileView
     from wancore.engine.tools import Tools
+    from wancore.media.sound import Sound
     from wancore.plugins.inputs import InputSpec
     from wancore.request import Request
     from wancore.sampling.guidance import Guidance
@@ -39,7 +42,8 @@ class Base:
 
     `experts`: names in the order of use, `("",)` for a single transformer, `("high", "low")` for two.
     `variant`: what the family's claim says of the file. `boundary`: of the experts, where the files
-    say it. `spatial_stride`, `temporal_stride`, `latent_channels`: of the VAE.
+    say it. `spatial_stride`, `temporal_stride`, `latent_channels`: of the VAE. `defaults`: what the
+    checkpoint says it is best run with.
     """
 
     transformer: TransformerConfig
@@ -49,6 +53,7 @@ class Base:
     spatial_stride: int = 8
     temporal_stride: int = 4
     latent_channels: int = 16
+    defaults: ModelDefaults = field(default_factory=ModelDefaults)
 
 
 @dataclass(frozen=True)
@@ -279,6 +284,10 @@ class Family(Protocol):
         """Which latent frames of the canvas to decode, and how."""
         ...
 
+    def sound(self, prepared: Any) -> Sound | None:
+        """What is heard with the whole video; None if it is silent."""
+        ...
+
     def finish(self, prepared: Any, frames: Tensor) -> Tensor:
         """Changes decoded frames [3, n, H, W] in [-1, 1], before they are sent or carried over."""
         ...
@@ -313,6 +322,9 @@ class FamilyBase:
 
     def decode(self, canvas: Canvas) -> Sequence[DecodeSpan]:
         return (DecodeSpan(canvas.head, canvas.head + canvas.frames),)
+
+    def sound(self, prepared: Any) -> Sound | None:
+        return None
 
     def finish(self, prepared: Any, frames: Tensor) -> Tensor:
         return frames

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from wancore_wan.family import WanFamily
-from wancore_wan.variants import VARIANTS, with_experts
+from wancore_wan.variants import VARIANTS, suited, with_experts
 
 from tools.make_tiny import make_tiny
+from wancore.checkpoints.defaults import ModelDefaults
 from wancore.checkpoints.open import open_view
 
 
@@ -47,3 +49,12 @@ def test_defaults_are_usable(variant):
     assert variant.frames % 4 == 1
     assert variant.width % 16 == 0 and variant.height % 16 == 0
     assert len(variant.guidance) == (2 if variant.boundary else 1)
+
+
+def test_a_checkpoint_brings_its_own_figures() -> None:
+    own = ModelDefaults(width=128, height=96, fps=12.5, shift=2.0, guidance=(4.0,), negative_prompt="")
+    variant = suited(VARIANTS["i2v"], own)
+    assert (variant.width, variant.height, variant.fps) == (128, 96, Fraction(25, 2))
+    assert (variant.shift, variant.small_shift, variant.guidance, variant.negative) == (2.0, None, (4.0,), "")
+    assert variant.steps == VARIANTS["i2v"].steps
+    assert suited(VARIANTS["t2v"], ModelDefaults()) == VARIANTS["t2v"]

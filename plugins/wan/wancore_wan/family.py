@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from wancore.errors import InvalidInput
 from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Window
 from wancore.plugins.inputs import InputSpec, InputType, check_roles, parse_parameters
-from wancore_wan.variants import SMALL_AREA, Variant, with_experts
+from wancore_wan.variants import SMALL_AREA, Variant, suited, with_experts
 
 if TYPE_CHECKING:
     from wancore.checkpoints.claim import Claim
@@ -50,7 +50,7 @@ class WanFamily(FamilyBase):
         return recognise(file)
 
     def lead(self, request: Request, base: Base, tools: Tools) -> Lead:
-        variant = with_experts(base.variant, len(base.experts))
+        variant = suited(with_experts(base.variant, len(base.experts)), base.defaults)
         check_inputs(request, variant)
         frames = request.frames or variant.frames
         if frames % 4 != 1:
@@ -64,7 +64,7 @@ class WanFamily(FamilyBase):
             frames=frames,
             fps=Fraction(request.fps).limit_denominator(1001) if request.fps else variant.fps,
             steps=request.steps or variant.steps,
-            solver=request.solver or "unipc",
+            solver=request.solver or base.defaults.solver or "unipc",
             shift=request.shift or default_shift,
             guidance_scales=settled_guidance(request, base, variant),
             negative_prompt=variant.negative if request.negative_prompt is None else request.negative_prompt,

@@ -5,7 +5,7 @@ Source of the figures: Wan-Video/Wan2.1 and Wan2.2, `generate.py` and `configs/`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from wancore_wan.prompts import NEGATIVE, NEGATIVE_FLF2V, NEGATIVE_I2V
 
 if TYPE_CHECKING:
     from wancore.checkpoints.base_keys import BaseSpec
+    from wancore.checkpoints.defaults import ModelDefaults
     from wancore.checkpoints.view import FileView
 
 
@@ -89,6 +90,18 @@ def variant_of(config: BaseSpec, view: FileView) -> str | None:
     if config.in_dim == TI2V_CHANNELS or declared == "ti2v":
         return "ti2v"
     return "t2v" if config.in_dim == 16 else None
+
+
+def suited(variant: Variant, defaults: ModelDefaults) -> Variant:
+    """The variant with what the checkpoint itself says it is best run with."""
+    given = defaults.model_dump(exclude_none=True, exclude={"negative_prompt", "fps", "solver"})
+    if defaults.negative_prompt is not None:
+        given["negative"] = defaults.negative_prompt
+    if defaults.fps is not None:
+        given["fps"] = Fraction(defaults.fps).limit_denominator(1001)
+    if defaults.shift is not None:
+        given["small_shift"] = None
+    return replace(variant, **given)
 
 
 def with_experts(variant: str, experts: int) -> Variant:
