@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numpy.random import Generator
 
+from tools.tiny.corpus.chance import pick
 from tools.tiny.corpus.scene import Backdrop, Scene, Thing
 
 NOUNS = {
@@ -23,32 +24,47 @@ TEXTURE_WORDS = {
 }
 VERBS = {
     "left": (
-        "moves to the left", "moves left", "moving to the left", "slides to the left", "goes left", "drifts left",
+        "moves to the left", "moves left", "moving to the left", "slides to the left", "goes left",
+        "drifts left",
         "travels from right to left", "is moving left", "flies to the left", "rolls to the left",
     ),
     "right": (
         "moves to the right", "moves right", "moving to the right", "slides to the right", "goes right",
-        "drifts right", "travels from left to right", "is moving right", "flies to the right", "rolls to the right",
+        "drifts right", "travels from left to right", "is moving right", "flies to the right",
+        "rolls to the right",
     ),
-    "up": ("moves up", "moves up", "moving up", "rises", "goes up", "floats up", "moves upwards", "is rising"),
-    "down": ("moves down", "moves down", "moving down", "falls", "goes down", "sinks", "moves downwards", "is falling", "drops"),
-    "bounce": ("bounces", "bounces", "is bouncing", "bouncing", "bounces up and down", "jumps up and down", "hops"),
-    "turn": ("turns", "turns", "rotates", "spins", "is turning", "turning", "spinning", "turns around", "rotating"),
+    "up": (
+        "moves up", "moves up", "moving up", "rises", "goes up", "floats up", "moves upwards", "is rising",
+    ),
+    "down": (
+        "moves down", "moves down", "moving down", "falls", "goes down", "sinks", "moves downwards",
+        "is falling", "drops",
+    ),
+    "bounce": (
+        "bounces", "bounces", "is bouncing", "bouncing", "bounces up and down", "jumps up and down", "hops",
+    ),
+    "turn": (
+        "turns", "turns", "rotates", "spins", "is turning", "turning", "spinning", "turns around", "rotating",
+    ),
     "grow": ("grows", "grows", "is growing", "growing", "gets bigger", "becomes larger", "expands"),
     "shrink": ("shrinks", "shrinks", "is shrinking", "shrinking", "gets smaller"),
     "still": ("stays still", "does not move", "stands still", "rests", "is still"),
 }  # fmt: skip
 #: Said around a prompt without changing what it shows.
 OPENINGS = (
-    "a video of", "an animation of", "there is", "we see", "a clip of", "a short film of", "showing", "a scene with",
+    "a video of", "an animation of", "there is", "we see", "a clip of", "a short film of", "showing",
+    "a scene with",
     "animation:", "please show", "generate", "a beautiful video of", "a high quality video of",
 )  # fmt: skip
 CLOSINGS = (
-    "4k", "high quality", "smooth animation", "cinematic", "simple shapes", "in the style of a cartoon", "best quality",
-    "minimalist", "sharp focus", "beautiful light", "masterpiece", "slow camera", "calm mood", "please", "detailed",
+    "4k", "high quality", "smooth animation", "cinematic", "simple shapes", "in the style of a cartoon",
+    "best quality",
+    "minimalist", "sharp focus", "beautiful light", "masterpiece", "slow camera", "calm mood", "please",
+    "detailed",
 )  # fmt: skip
 ADJECTIVES = (
-    "beautiful", "shiny", "nice", "bright", "simple", "lovely", "happy", "strange", "lonely", "glossy", "magic",
+    "beautiful", "shiny", "nice", "bright", "simple", "lovely", "happy", "strange", "lonely", "glossy",
+    "magic",
     "single", "famous", "new", "old", "pretty", "perfect", "cute", "wonderful", "realistic",
 )  # fmt: skip
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -57,7 +73,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 def caption(rng: Generator, scene: Scene) -> str:
     """One wording of `scene`."""
     things = [phrase(rng, thing) for thing in scene.things]
-    joint = str(rng.choice([" and ", " and ", ", ", " while ", " and then "]))
+    joint = pick(rng, [" and ", " and ", ", ", " while ", " and then "])
     text = joint.join(things)
     behind = background(rng, scene.backdrop)
     if behind:
@@ -68,15 +84,15 @@ def caption(rng: Generator, scene: Scene) -> str:
 def phrase(rng: Generator, thing: Thing) -> str:
     """`a small striped red ball slowly moves to the left`, in one of its wordings."""
     adjectives = [
-        str(rng.choice(ADJECTIVES)) if rng.random() < 0.06 else "",
-        str(rng.choice(SIZE_WORDS[thing.size])),
-        str(rng.choice(TEXTURE_WORDS[thing.texture])),
-        str(rng.choice(COLOUR_WORDS.get(thing.colour, (thing.colour,)))),
+        pick(rng, ADJECTIVES) if rng.random() < 0.06 else "",
+        pick(rng, SIZE_WORDS[thing.size]),
+        pick(rng, TEXTURE_WORDS[thing.texture]),
+        pick(rng, COLOUR_WORDS.get(thing.colour, (thing.colour,))),
     ]
-    noun = " ".join([word for word in adjectives if word] + [str(rng.choice(NOUNS[thing.shape]))])
+    noun = " ".join([word for word in adjectives if word] + [pick(rng, NOUNS[thing.shape])])
     article = "an" if noun[0] in "aeiou" else "a"
-    start = str(rng.choice([article, article, article, "the", "one", ""]))
-    verb = str(rng.choice(VERBS[thing.motion]))
+    start = pick(rng, [article, article, article, "the", "one", ""])
+    verb = pick(rng, VERBS[thing.motion])
     if rng.random() < 0.03:
         verb = ""  # any motion will do
     if verb and thing.pace:
@@ -91,12 +107,12 @@ def phrase(rng: Generator, thing: Thing) -> str:
 
 def background(rng: Generator, backdrop: Backdrop) -> str:
     if not backdrop.colour:
-        return str(rng.choice(["", "", "", "", "", "on a dark background", "on a black background"]))
-    preposition = str(rng.choice(["on a", "on a", "on a", "in front of a", "against a", "over a", "with a"]))
+        return pick(rng, ["", "", "", "", "", "on a dark background", "on a black background"])
+    preposition = pick(rng, ["on a", "on a", "on a", "in front of a", "against a", "over a", "with a"])
     if backdrop.kind == "field":
         if backdrop.colour == "green" and rng.random() < 0.25:
-            return str(rng.choice(["on green grass", "on the grass", "in a meadow", "on a meadow"]))
-        return f"{rng.choice(['on a', 'on a', 'over a', 'in a'])} {backdrop.colour} field"
+            return pick(rng, ["on green grass", "on the grass", "in a meadow", "on a meadow"])
+        return f"{pick(rng, ['on a', 'on a', 'over a', 'in a'])} {backdrop.colour} field"
     kind = {"plain": "", "gradient": "", "checkered": "checkered ", "striped": "striped "}[backdrop.kind]
     if backdrop.kind == "plain" and rng.random() < 0.08:
         kind = "plain "
@@ -107,9 +123,9 @@ def background(rng: Generator, backdrop: Backdrop) -> str:
 def dressed(rng: Generator, text: str) -> str:
     """`text` with words around it that mean nothing here, as users write them."""
     if rng.random() < 0.1:
-        text = f"{rng.choice(OPENINGS)} {text}"
+        text = f"{pick(rng, OPENINGS)} {text}"
     if rng.random() < 0.1:
-        text = ", ".join([text, *map(str, rng.choice(CLOSINGS, size=int(rng.integers(1, 4)), replace=False))])
+        text = ", ".join([text, *(pick(rng, CLOSINGS) for _ in range(int(rng.integers(1, 4))))])
     if rng.random() < 0.04:
         words = text.split(" ")
         words.insert(int(rng.integers(len(words) + 1)), nonsense(rng))
@@ -118,4 +134,4 @@ def dressed(rng: Generator, text: str) -> str:
 
 
 def nonsense(rng: Generator) -> str:
-    return "".join(rng.choice(list(LETTERS), size=int(rng.integers(3, 9))))
+    return "".join(pick(rng, LETTERS) for _ in range(int(rng.integers(3, 9))))

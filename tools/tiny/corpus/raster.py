@@ -29,7 +29,7 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Grid:
-    """Pixel centres in units of the shorter side: x [1, 1, 1, W], y [1, 1, H, 1]; time [1, T]; `pixel` the step."""
+    """Pixel centres in shorter sides: x [1, 1, 1, W], y [1, 1, H, 1]; time [1, T]; `pixel`: one step."""
 
     x: Tensor
     y: Tensor
@@ -115,7 +115,9 @@ def pattern(
     wave_u, wave_v = torch.sin(u * 6.0 + 0.7), torch.sin(v * 6.0 + 0.7)
     sharp = size / pixel / 6.0
     dots = 1.0 - (wave_u.square() + wave_v.square())
-    value = torch.where(kinds == 1, wave_u, torch.where(kinds == 2, 0.9 - 1.6 * (1 - dots / 2), wave_u * wave_v))
+    value = torch.where(
+        kinds == 1, wave_u, torch.where(kinds == 2, 0.9 - 1.6 * (1 - dots / 2), wave_u * wave_v)
+    )
     return ((value * sharp + 0.5).clamp(0, 1)) * (kinds > 0)
 
 

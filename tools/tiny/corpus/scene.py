@@ -10,8 +10,19 @@ from dataclasses import dataclass, replace
 
 from numpy.random import Generator
 
-from tools.tiny.corpus.vocabulary import BACKGROUNDS, COLOURS, MOTIONS, RGB, SHAPES, TEXTURES, held_back
+from tools.tiny.corpus.chance import pick, weighted
+from tools.tiny.corpus.vocabulary import (
+    BACKDROPS,
+    BACKGROUNDS,
+    COLOURS,
+    MOTIONS,
+    RGB,
+    SHAPES,
+    TEXTURES,
+    held_back,
+)
 
+NAMES = tuple(COLOURS)
 #: Radius of a shape relative to that of a circle of the same size.
 SPREAD = {"circle": 1.0, "ball": 1.0, "square": 1.22, "triangle": 1.4, "star": 1.42}
 SIZES = {"small": (0.10, 0.13), "": (0.145, 0.20), "large": (0.22, 0.27)}
@@ -92,7 +103,7 @@ class Scene:
 def draw_scene(rng: Generator, frame: Frame, seconds: float) -> Scene:
     """A scene of the training corpus: it holds no combination that is held back."""
     backdrop = draw_backdrop(rng)
-    count = int(rng.choice([1, 2, 3], p=[0.62, 0.3, 0.08]))
+    count = weighted(rng, (1, 2, 3), (0.72, 0.24, 0.04))
     things: list[Thing] = []
     for _ in range(count):
         things.append(draw_beside(rng, frame, seconds, backdrop, things))
@@ -118,14 +129,14 @@ def draw_beside(
 
 
 def draw_words(rng: Generator) -> Thing:
-    shape = str(rng.choice(SHAPES))
-    motion = str(rng.choice(MOTIONS, p=MOTION_WEIGHTS))
-    texture = str(rng.choice(TEXTURES, p=[0.76, 0.1, 0.07, 0.07]))
+    shape = pick(rng, SHAPES)
+    motion = weighted(rng, MOTIONS, MOTION_WEIGHTS)
+    texture = weighted(rng, TEXTURES, (0.82, 0.08, 0.05, 0.05))
     if motion == "turn" and texture == "plain" and shape in ("circle", "ball"):
-        texture = str(rng.choice(TEXTURES[1:]))  # a plain circle shows no turning
-    colour = str(rng.choice(list(COLOURS)))
-    size = str(rng.choice(list(SIZES), p=[0.15, 0.7, 0.15])) if motion not in ("grow", "shrink") else ""
-    pace = str(rng.choice(list(PACES), p=[0.1, 0.8, 0.1])) if motion != "still" else ""
+        texture = pick(rng, TEXTURES[1:])  # a plain circle shows no turning
+    colour = pick(rng, NAMES)
+    size = weighted(rng, tuple(SIZES), (0.15, 0.7, 0.15)) if motion not in ("grow", "shrink") else ""
+    pace = weighted(rng, tuple(PACES), (0.1, 0.8, 0.1)) if motion != "still" else ""
     return Thing(shape, colour, shade(rng, COLOURS[colour]), texture, size, motion, pace, Path(0, 0))
 
 
@@ -135,8 +146,8 @@ def draw_backdrop(rng: Generator) -> Backdrop:
         tint = rng.integers(-5, 9, size=3)
         rgb = tuple(int(max(grey + t, 0)) for t in tint)
         return Backdrop("plain", "", (rgb[0], rgb[1], rgb[2]))
-    colour = str(rng.choice(list(BACKGROUNDS)))
-    kind = str(rng.choice(["plain", "gradient", "checkered", "striped", "field"], p=[0.56, 0.1, 0.1, 0.08, 0.16]))
+    colour = pick(rng, NAMES)
+    kind = weighted(rng, BACKDROPS, (0.64, 0.07, 0.07, 0.06, 0.16))
     if kind == "field" and rng.random() < 0.6:
         colour = "green"
     return Backdrop(kind, colour, shade(rng, BACKGROUNDS[colour]), float(rng.uniform(0.14, 0.28)))
@@ -160,7 +171,11 @@ def with_path(
         radius *= 0.85
     reach = max(radius, radius * growth) * 1.04
     ground = (max(FIELD_HORIZON * frame.height + 0.1, reach), frame.height - reach)
-    rows = ground if backdrop.kind == "field" and words.motion in ("left", "right") else (reach, frame.height - reach)
+    rows = (
+        ground
+        if backdrop.kind == "field" and words.motion in ("left", "right")
+        else (reach, frame.height - reach)
+    )
     path = Path(
         x=float(rng.uniform(reach, frame.width - reach)),
         y=float(rng.uniform(min(rows), max(rows))),
@@ -175,14 +190,19 @@ def with_path(
         case "up" | "down":
             path = upright(rng, path, frame.height - 2 * reach, share, words.motion == "up")
         case "bounce":
-            height = float(rng.uniform(0.4, 0.62)) * (frame.height - 2 * reach) * (1.2 if share > 0.9 else 1.0)
+            height = (
+                float(rng.uniform(0.4, 0.62)) * (frame.height - 2 * reach) * (1.2 if share > 0.9 else 1.0)
+            )
             floor = frame.height - reach - float(rng.uniform(0.0, 0.15))
             rate = {"slowly": 0.7, "": 1.0, "quickly": 1.45}[words.pace] * float(rng.uniform(1.0, 1.35))
             path = replace(
-                path, y=floor, bounce=height, bounces=max(rate * seconds, 1.15), phase=float(rng.uniform(0, 1)),
+                path, y=floor, bounce=height, bounces=max(rate * seconds, 1.15),
+                phase=float(rng.uniform(0, 1)),
                 dx=float(rng.uniform(-0.12, 0.12)) if frame.width > 2.5 * reach else 0.0,
             )  # fmt: skip
-            path = replace(path, x=min(max(path.x, reach + 0.12), max(frame.width - reach - 0.12, reach + 0.12)))
+            path = replace(
+                path, x=min(max(path.x, reach + 0.12), max(frame.width - reach - 0.12, reach + 0.12))
+            )
         case "turn":
             angle = float(rng.uniform(1.0, 2.2)) * (0.5 + share)
             path = replace(path, turn=angle if rng.random() < 0.5 else -angle)

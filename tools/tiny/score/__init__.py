@@ -1,0 +1,1 @@
+"""Whether a video shows what its prompt asked for, told from its frames alone."""
