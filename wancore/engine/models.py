@@ -42,6 +42,15 @@ class Weights:
     adapters: Mapping[str, Adapter]
 
 
+@dataclass(frozen=True)
+class AdapterFile:
+    """Whose adapter, for which transformer, and the file it is in: the transformer's own, or a module."""
+
+    family: str
+    transformer: Path
+    path: Path
+
+
 @dataclass
 class Models:
     """Loads each part at most once; `device` computes, `dtype` is what transformer and encoders compute in.
@@ -56,7 +65,8 @@ class Models:
     prompts: PromptCache
     loras: LoraKeeper = field(default_factory=LoraKeeper)
     _loaded: dict[str, object] = field(default_factory=dict)
-    _experts: dict[ExpertFiles, Weights] = field(default_factory=dict)
+    _transformers: dict[Path, WanTransformer] = field(default_factory=dict)
+    _adapters: dict[AdapterFile, Adapter | None] = field(default_factory=dict)
 
     def _once(self, name: str, load: Callable[[], T]) -> T:
         if name not in self._loaded:
@@ -69,20 +79,27 @@ class Models:
 
     def check_fits(self, experts: Sequence[ExpertFiles]) -> None:
         """Raises `CheckpointError` if the transformers not loaded yet need more memory than is free."""
-        waiting = [files for files in experts if files not in self._experts]
-        paths = [path for f in waiting for path in (f.transformer, *(module for _, module in f.modules))]
+        modules = {adapter.path for adapter in self._adapters}
+        paths = [f.transformer for f in experts if f.transformer not in self._transformers]
+        paths += [path for f in experts for _, path in f.modules if path not in modules]
         free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
         check_fits([open_view(path) for path in paths], self.dtype, free)
 
     def expert(self, files: ExpertFiles, families: Sequence[Family], base: Base) -> Weights:
-        """A transformer with the families' adapters on it; another set of modules is another expert."""
-        if files not in self._experts:
+        """A transformer and the families' adapters for it; other sets of families share what is loaded."""
+        wanted = {f.id: AdapterFile(f.id, files.transformer, files.of(f.id)) for f in families}
+        missing = [f for f in families if wanted[f.id] not in self._adapters]
+        if files.transformer not in self._transformers or missing:
             views = split(files, families)
-            model = load_transformer(views[BASE], dtype=self.dtype, device=self.device)
+            if files.transformer not in self._transformers:
+                model = load_transformer(views[BASE], dtype=self.dtype, device=self.device)
+                self._transformers[files.transformer] = model
             nothing = views[BASE].renamed({})
-            adapters = {f.id: f.adapter(base, views.get(f.id, nothing), self.place) for f in families}
-            self._experts[files] = Weights(model, {k: v for k, v in adapters.items() if v is not None})
-        return self._experts[files]
+            for f in missing:
+                self._adapters[wanted[f.id]] = f.adapter(base, views.get(f.id, nothing), self.place)
+        adapters = {name: self._adapters[file] for name, file in wanted.items()}
+        model = self._transformers[files.transformer]
+        return Weights(model, {name: a for name, a in adapters.items() if a is not None})
 
     @property
     def vae(self) -> Vae:

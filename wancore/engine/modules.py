@@ -23,6 +23,10 @@ class ExpertFiles:
     transformer: Path
     modules: tuple[tuple[str, Path], ...] = ()
 
+    def of(self, family: str) -> Path:
+        """The file that holds what a family owns."""
+        return dict(self.modules).get(family, self.transformer)
+
 
 def owner(family: Family) -> Owner:
     return Owner(family.id, family.keys, family.ignored_keys)
