@@ -15,7 +15,6 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from wancore_client import Client
 from wancore_proto.v1 import job_pb2
 
 from tests.server.harness import Server, eventually, running
@@ -52,7 +51,9 @@ class Curl:
         method = self.method(name)
         message = ParseDict(request, GetMessageClass(method.input_type)(), descriptor_pool=self.pool)
         make = self.channel.unary_stream if method.server_streaming else self.channel.unary_unary
-        call = make(f"/{name}", lambda m: m.SerializeToString(), GetMessageClass(method.output_type).FromString)
+        call = make(
+            f"/{name}", lambda m: m.SerializeToString(), GetMessageClass(method.output_type).FromString
+        )
         answer = call(message, metadata=self.metadata, timeout=20)
         messages = list(answer) if method.server_streaming else [answer]
         return [
@@ -129,7 +130,8 @@ class Watcher:
 
     def __init__(self, channel: grpc.Channel, service: str) -> None:
         self.seen: queue.Queue[int] = queue.Queue()
-        self.stream = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=service))
+        request = health_pb2.HealthCheckRequest(service=service)
+        self.stream = health_pb2_grpc.HealthStub(channel).Watch(request)
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self) -> None:
@@ -167,7 +169,3 @@ def test_every_watcher_is_told_of_the_drain(tmp_path_factory: pytest.TempPathFac
         with pytest.raises(Exception, match="DRAINING"):
             client.create(family="steady")
         assert server.process.wait(20) == 0
-
-
-def test_client_of_the_fixture_is_served(client: Client) -> None:
-    assert client.server_info().api_versions == ["v1"]
