@@ -1,7 +1,7 @@
 """fp8 and int8 weights: plain, or with scales for the matrix, its rows or its tiles.
 
 Who writes them: ComfyUI and its wrappers ("fp8_scaled"), LightX2V (`weight_scale` per output channel or
-128 x 128), LongCat (`weight_int8`), musubi-tuner (`scale_weight` per channel or 64 columns).
+128 x 128), meituan (`weight_int8`), musubi-tuner (`scale_weight` per channel or 64 columns).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wancore.quant.scaled import ScaledWeight
 
 CODE_NAMES = {"F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2", "I8": "int8"}
+#: Layers that a scaled file left unquantised may have a scale all the same, usually 1.
+FLOAT_NAMES = {"BF16": "bf16", "F16": "fp16", "F32": "fp32"}
 SCALE_NAMES = {"tensor": "one scale", "channel": "channel scales", "block": "block scales"}
 SCALE, INPUT_SCALE = "scale", "input_scale"
 INPUT_SCALES = ("input_scale", "scale_input")
@@ -68,6 +70,9 @@ class Scaled:
         scale = legacy or current
         if scale is None:
             return None
+        if codes in FLOAT_NAMES and legacy is not None:
+            name = f"{FLOAT_NAMES[codes]} with {SCALE_NAMES[granularity(legacy, layer.info.shape[0])]}"
+            return scaled_encoding(layer, "fp8_scaled", name, legacy, layer.full_precision)
         if codes not in CODE_NAMES:
             return unknown_four_bit(layer)
         kind = granularity(scale, layer.info.shape[0])
@@ -89,7 +94,7 @@ def unknown_four_bit(layer: StoredLayer) -> Encoding | None:
 
 
 class WeightInt8:
-    """`<layer>.weight_int8` with `<layer>.weight_scale` [out] (LongCat)."""
+    """`<layer>.weight_int8` with `<layer>.weight_scale` [out] (meituan)."""
 
     def encoding(self, layer: StoredLayer) -> Encoding | None:
         if layer.leaf != "weight_int8" or layer.info.dtype != "I8":

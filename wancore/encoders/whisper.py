@@ -93,7 +93,7 @@ def whisper_groups(hidden: torch.Tensor, fps: float = 25) -> torch.Tensor:
     """Hidden states [T, 33, D] at 50 per second -> [T', 5, D] at `fps` per second.
 
     The means of levels 0-7, 8-15, 16-23 and 24-31, and level 32. Raises `InvalidInput` for another
-    number of levels. Source: humo/utils/audio_processor_whisper.py of Phantom-video/HuMo.
+    number of levels. Source: `audio_processor_whisper.py` of the audio-driven model that reads them.
     """
     if hidden.shape[1] != GROUPS * GROUP + 1:
         raise InvalidInput("whisper levels", hidden.shape[1], "33, of an encoder with 32 layers")

@@ -1,6 +1,6 @@
 """8-bit codes with one scale for the matrix, for each row, or for each tile.
 
-That is plain fp8 (no scale at all), "scaled" fp8, fp8 and int8 per output channel (LightX2V, LongCat),
+That is plain fp8 (no scale at all), "scaled" fp8, fp8 and int8 per output channel (LightX2V, meituan),
 128 x 128 tiles (DeepGEMM), and ComfyUI's `float8_*` and `int8_tensorwise`.
 """
 
@@ -31,7 +31,7 @@ class Activations:
 
 
 class ScaledWeight(Weight):
-    """codes [out, ...] of an 8-bit dtype; scale: a float32 grid over them, one value for each tile."""
+    """codes [out, ...] of a dtype in `CODES`; scale: a float32 grid over them, one value for each tile."""
 
     codes: Tensor
     scale: Tensor | None

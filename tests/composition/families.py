@@ -1,0 +1,103 @@
+"""Small families without weights, to be combined with others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from wancore_wan.family import WanFamily
+
+from wancore.plugins import hookimpl
+from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Payload, Role, Window
+from wancore.plugins.inputs import parse_parameters
+from wancore.sampling.clamp import KeepFrames
+from wancore.transformer.adapter import Adapter, Pieces, Values
+from wancore.transformer.canvas import Along, Clock
+from wancore.transformer.context import Context
+from wancore.transformer.rows import Rows
+
+
+class Strength(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    strength: float = Field(default=1.0, description="how much is added")
+
+
+class Add(nn.Module):
+    """A residual for the rows of the clip, and no others."""
+
+    def forward(self, x: Tensor, data: tuple[int, Tensor]) -> Rows:
+        start, rows = data
+        return Rows(rows.to(x), start)
+
+
+class Wave(Adapter):
+    """Adds a wave over the channels to every row of the clip, after each block."""
+
+    def pieces(self, i: int) -> Pieces:
+        return Pieces(after_block=Add())
+
+    def values(self, context: Context) -> Sequence[Values]:
+        start, stop = context.layout.canvas.clip
+        wave = torch.sin(torch.arange(context.x.shape[1]) * context.data)
+        return [Values(data=(start, wave.expand(stop - start, -1) * 0.3))] * context.model.config.num_layers
+
+
+class Plain(FamilyBase):
+    """An attachment whose residual has a frequency of its own."""
+
+    roles: frozenset[Role] = frozenset({"attachment"})
+    inputs = ()
+    parameters = Strength
+
+    def __init__(self, name: str, frequency: float, head: int = 0) -> None:
+        self.id = self.name = self.help = name
+        self.frequency, self.head = frequency, head
+        self.claims = frozenset({"canvas head"} if head else ())
+
+    def recognise(self, file: Any) -> None:
+        return None
+
+    def adapter(self, base: Base, weights: Any, place: Any) -> Adapter:
+        return Wave()
+
+    def prepare(self, request: Any, base: Base, lead: Lead, tools: Any) -> float:
+        return self.frequency * parse_parameters(Strength, request.params).strength
+
+    def window(self, prepared: float, window: Window, carry: Carry | None, tools: Any) -> Conditioning:
+        return Conditioning(data={self.id: {"on": Payload(prepared, Along.FIXED)}}, head=self.head)
+
+
+class Keeping(WanFamily):
+    """The base family with a known first frame: a clock with a level of its own, and a clamp."""
+
+    id = "keeping"
+    name = "Keeping"
+    known = 0.25
+
+    def recognise(self, file: Any) -> Any:
+        claim = super().recognise(file)
+        return claim and replace(claim, family=self.id, alternatives=("wan",))
+
+    def window(self, prepared: Any, window: Window, carry: Carry | None, tools: Any) -> Conditioning:
+        own = super().window(prepared, window, carry, tools)
+        canvas = own.canvas
+        level = torch.ones(canvas.total, dtype=torch.int64)
+        level[0] = 0
+        still = torch.full((16, 1, 2 * canvas.height, 2 * canvas.width), self.known)
+        clock = Clock(level, torch.tensor([0.0, 1.0], dtype=torch.float64))
+        return replace(own, clock=clock, hooks=(KeepFrames(still),))
+
+
+class Plugin:
+    """Registers families that have no distribution."""
+
+    def __init__(self, *families: Any) -> None:
+        self.families = families
+
+    @hookimpl
+    def wancore_families(self) -> Iterable[Any]:
+        return self.families

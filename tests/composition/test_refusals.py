@@ -1,0 +1,72 @@
+"""What cannot be combined says why, with both names, before anything is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from tools.make_tiny import make_tiny
+from wancore.engine import Engine
+from wancore.errors import CheckpointError, Conflict, InvalidInput, WancoreError
+
+
+@pytest.fixture
+def refused(stage, monkeypatch):
+    """The error of a request, made without a single weight being read."""
+
+    def refusal(request) -> WancoreError:
+        with monkeypatch.context() as patched:
+            patched.setattr(Engine, "models_for", lambda *_: pytest.fail("something was loaded"))
+            with pytest.raises(WancoreError) as caught:
+                next(stage.engine.generate(request))
+        assert "\n" not in str(caught.value)
+        return caught.value
+
+    return refusal
+
+
+def test_two_families_in_front_of_the_clip(stage, refused):
+    error = refused(stage.request("references", "front"))
+    assert isinstance(error, Conflict)
+    assert set(error.claimants) == {"VACE", "front"} and error.resource == "canvas head"
+    assert "VACE" in str(error) and "front" in str(error)
+
+
+def test_a_lead_in_front_of_the_clip(stage, refused):
+    (use,) = stage.attach("references")
+    error = refused(stage.request("front", modules=use["modules"], inputs=use["inputs"]))
+    assert isinstance(error, Conflict) and set(error.claimants) == {"VACE", "front"}
+
+
+def test_without_references_nothing_is_in_front(stage):
+    """What a family claims depends on what the request gives it."""
+    assert stage.frames(stage.request("vace", "front")).shape == (9, 48, 64, 3)
+
+
+def test_a_family_that_only_leads(stage, refused):
+    error = refused(stage.request(attachments=[{"name": "recammaster"}]))
+    assert isinstance(error, InvalidInput) and error.field == "attachments"
+    assert "vace" in error.accepted and "recammaster" not in error.accepted
+
+
+def test_twice_the_same(stage, refused):
+    error = refused(stage.request("wave", "wave"))
+    assert isinstance(error, InvalidInput) and "wave" in str(error)
+
+
+def test_another_base(stage, refused, tmp_path):
+    """VACE under an image-to-video model."""
+    error = refused(stage.request("vace", model=make_tiny("i2v", tmp_path / "i2v")))
+    assert isinstance(error, CheckpointError | InvalidInput)
+    assert "VACE" in str(error) and "text-to-video" in str(error)
+
+
+def test_a_module_that_is_nowhere(stage, refused):
+    use = {**stage.attach("vace")[0], "modules": []}
+    error = refused(stage.request(attachments=[use]))
+    assert isinstance(error, CheckpointError) and "VACE" in str(error)
+
+
+def test_an_attachments_own_fields(stage, refused):
+    use = {**stage.attach("vace")[0], "params": {"strength": 20}}
+    error = refused(stage.request(attachments=[use]))
+    assert isinstance(error, InvalidInput) and "strength" in error.field
