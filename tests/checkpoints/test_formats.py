@@ -177,6 +177,21 @@ def test_a_static_scale_of_activations_is_kept(tmp_path: Path) -> None:
     assert isinstance(weight, ScaledWeight) and weight.activations.scale == 0.25
 
 
+def test_layers_left_in_16_bits_may_have_a_scale_too(tmp_path: Path) -> None:
+    save_file(
+        {
+            "layer.weight": FP8.bfloat16(),
+            "layer.scale_weight": torch.tensor(2.0),
+            "layer.bias": torch.zeros(6),
+            "table.weight": FP8.clone(),
+        },
+        tmp_path / "x.safetensors",
+    )
+    view = open_view(tmp_path / "x.safetensors")
+    assert [f.name for f in found_formats(view)] == ["bf16 with one scale", "plain fp8 e4m3"]
+    assert torch.equal(dense_weight(loaded(view)), FP8.float() * 2)
+
+
 def test_embeddings_are_dequantised(tmp_path: Path) -> None:
     tensors = {"layer.weight": FP8, "layer.bias": torch.zeros(6), "table.weight": FP8.clone()}
     save_file(tensors, tmp_path / "x.safetensors")

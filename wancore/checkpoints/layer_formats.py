@@ -95,10 +95,15 @@ def quantised(view: FileView) -> bool:
 
 
 def encoding_of(view: FileView, name: str, info: TensorInfo, descriptions: Descriptions) -> Encoding | None:
-    if info.dtype in PLAIN_DTYPES:
+    if info.dtype in PLAIN_DTYPES and not scaled_all_the_same(view, name):
         return None
     layer = StoredLayer(view, name, info, descriptions)
     return next((e for one in LAYER_FORMATS if (e := one.encoding(layer)) is not None), None)
+
+
+def scaled_all_the_same(view: FileView, name: str) -> bool:
+    """Whether a plain tensor is a weight with a scale beside it, as some files have them."""
+    return name.endswith(".weight") and name.removesuffix("weight") + "scale_weight" in view
 
 
 def parts_of(encoding: Encoding) -> Iterable[str]:

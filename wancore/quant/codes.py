@@ -1,4 +1,4 @@
-"""The 8-bit dtypes that codes are stored in: their range, and the distance between their values."""
+"""The dtypes that codes are stored in: their range, and the distance between their values."""
 
 from __future__ import annotations
 
@@ -50,8 +50,17 @@ def float8(dtype: torch.dtype, mantissa_bits: int, smallest_exponent: int) -> Co
     return Code(dtype, torch.finfo(dtype).max, partial(to_float8, dtype=dtype), steps)
 
 
+def wide_float(dtype: torch.dtype, mantissa_bits: int, smallest_exponent: int) -> Code:
+    """Ordinary floats, which some files scale too: there the scale of a weight that fits is 1."""
+    steps = partial(float_steps, mantissa_bits=mantissa_bits, smallest_exponent=smallest_exponent)
+    return Code(dtype, 1.0, partial(torch.Tensor.to, dtype=dtype), steps)
+
+
 CODES: dict[torch.dtype, Code] = {
     E4M3: float8(E4M3, mantissa_bits=3, smallest_exponent=-6),
     E5M2: float8(E5M2, mantissa_bits=2, smallest_exponent=-14),
     torch.int8: Code(torch.int8, 127.0, to_int8, integer_steps),
+    torch.bfloat16: wide_float(torch.bfloat16, mantissa_bits=7, smallest_exponent=-126),
+    torch.float16: wide_float(torch.float16, mantissa_bits=10, smallest_exponent=-14),
+    torch.float32: wide_float(torch.float32, mantissa_bits=23, smallest_exponent=-126),
 }
