@@ -11,6 +11,8 @@ from typing import IO
 
 from wancore.errors import WancoreError
 
+RESERVE_BYTES = 2 * 2**20
+
 
 class DataFolder:
     """Holds the folder's lock while open. Raises `WancoreError` where another server has it."""
@@ -67,6 +69,24 @@ class DataFolder:
         """Whether the disk is nearly full."""
         usage = shutil.disk_usage(self.path)
         return usage.free < max(free_bytes, int(usage.total * free_share))
+
+    def keep_reserve(self) -> None:
+        """Holds some room, so that a full disk can still be told about."""
+        if self.reserve.exists():
+            return
+        try:
+            with self.reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+        except OSError:
+            self.reserve.unlink(missing_ok=True)
+
+    def give_reserve(self) -> None:
+        """Gives the room to the store."""
+        self.reserve.unlink(missing_ok=True)
+
+    @property
+    def reserve(self) -> Path:
+        return self.path / "reserve"
 
     def close(self) -> None:
         (self.path / "server.json").unlink(missing_ok=True)

@@ -30,6 +30,8 @@ class Housekeeping:
         self.folder, self.settings, self.metrics = folder, settings, metrics
         self.sizes: dict[str, int] = {}
         ledger.on_final.append(self.count)
+        ledger.on_busy = folder.give_reserve
+        folder.keep_reserve()
 
     def count(self, live: LiveJob) -> None:
         """A job has ended: from now on its frames may go when room is needed."""
@@ -49,6 +51,7 @@ class Housekeeping:
         ended = await self.store.ended_before(FOREVER)
         self.sizes = {job: size for job in ended if (size := await self.spool.call(self.spool.size_of, job))}
         self.ledger.forget_idle()
+        self.folder.keep_reserve()
         self.metrics.spool_bytes.set(await self.spool.call(self.spool.size))
         self.metrics.asset_bytes.set(await self.store.asset_total())
 

@@ -343,3 +343,65 @@ def test_a_hundred_equal_calls_make_one_job(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert len(names) == 1 and len(list(client.jobs())) == 1
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.4, 0.8, 0.97])
+def test_a_torn_log_of_the_store(tmp_path: Path, kept: float) -> None:
+    """Fault 23: the end of the write-ahead log was lost or torn; the store opens with whole transactions."""
+    server = Server(tmp_path).start()
+    try:
+        with server.client() as client:
+            server.ready(client)
+            for _ in range(3):
+                client.generate(family="faulty", frames=6).wait()
+            running_job = client.create(family="faulty", frames=200, params={"block_s": 0.05})
+            eventually(lambda: client.job(running_job.name).frame_count > 4)
+        server.kill()
+        log = server.data / "store.db-wal"
+        with log.open("rb+") as file:
+            file.truncate(int(log.stat().st_size * kept))
+            file.seek(0, 2)
+            file.write(b"\x5a" * 777)  # what a torn sector may hold
+        check_store(server)
+        server.start()
+        with server.client() as client:
+            server.ready(client)
+            assert client.generate(family="faulty", frames=2).wait().state == State.STATE_SUCCEEDED
+    finally:
+        server.end()
+
+
+def mounted(folder: Path, size: str) -> bool:
+    import subprocess
+
+    folder.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    """Fault 24: no byte left while frames are written; typed error, reads go on, and it recovers."""
+    import subprocess
+
+    from wancore_client import JobFailed
+
+    folder = tmp_path / "small"
+    if not mounted(folder, "20m"):
+        pytest.skip("needs the right to mount")
+    try:
+        with running(folder) as (server, client):
+            small = client.generate(family="faulty", frames=2)
+            small.wait()
+            with pytest.raises(JobFailed) as caught:
+                client.generate(family="faulty", size=(640, 480), frames=40).wait()
+            assert caught.value.reason in ("DISK_FULL", "SINK_STALLED")
+            assert len(list(client.watch(small.job).frames())) == 2
+            for job in list(client.jobs()):
+                client.delete(job.name)
+            eventually(lambda: not list(client.jobs()))
+            assert client.generate(family="faulty", frames=2).wait().state == State.STATE_SUCCEEDED
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=False)

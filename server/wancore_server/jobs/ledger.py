@@ -49,6 +49,7 @@ class Ledger:
     def __init__(self, store: Store, metrics: Metrics, retention_s: float) -> None:
         self.store, self.metrics, self.retention_s = store, metrics, retention_s
         self.lives: dict[str, LiveJob] = {}
+        self.on_busy: Callable[[], None] = lambda: None  # may make room
         self.on_final: list[Callable[[LiveJob], None]] = []
 
     async def create(self, new: NewJob, request_ids_after: int, engine_model: str) -> tuple[LiveJob, bool]:
@@ -152,6 +153,7 @@ class Ledger:
                 if not patient:
                     raise
                 log.warning("the store cannot be written; trying again")
+                self.on_busy()
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, MOST_WAIT_S)
 

@@ -50,7 +50,11 @@ class SpoolFile:
         offset, crcs = self.size, []
         for frame in frames:
             data = memoryview(np.ascontiguousarray(frame).tobytes())
-            write_all(self.descriptor, data)
+            try:
+                write_all(self.descriptor, data)
+            except OSError:
+                os.ftruncate(self.descriptor, self.size)  # a full disk: no part of a frame stays
+                raise
             crcs.append(google_crc32c.value(data.obj))
             self.size += len(data)
         return wire_pb2.BlockWritten(
