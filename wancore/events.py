@@ -82,4 +82,12 @@ class Finished:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-Event = Accepted | Loading | Note | Progress | Preview | Frames | Finished
+@dataclass(frozen=True)
+class SoundTrack:
+    """What is heard with the frames, before the first of them: float32 samples [S], mono, `rate` a second."""
+
+    samples: np.ndarray
+    rate: int
+
+
+Event = Accepted | Loading | Note | SoundTrack | Progress | Preview | Frames | Finished

@@ -12,9 +12,10 @@ from wancore import __version__
 from wancore.cli.progress import Display
 from wancore.engine import Engine
 from wancore.errors import InvalidInput
-from wancore.events import Accepted, Frames
+from wancore.events import Accepted, Frames, SoundTrack
 from wancore.media.metadata import read_metadata
 from wancore.media.output import open_writer, output_kind
+from wancore.media.sound import Sound
 from wancore.media.writer import FrameWriter
 from wancore.request import Request, parse_request
 from wancore.runtime.settings import load_settings
@@ -34,6 +35,7 @@ def produce(
     engine = Engine(load_settings(**settings))
     request = parse_request(with_defaults(fields, engine))
     writer: FrameWriter | None = None
+    sound: Sound | None = None
     with Display(out, quiet) as display:
         try:
             for event in engine.generate(request):
@@ -41,8 +43,10 @@ def produce(
                 if isinstance(event, Accepted):
                     accepted = event
                     check_space(out, event)
+                if isinstance(event, SoundTrack):
+                    sound = Sound(event.samples, event.rate)
                 if isinstance(event, Frames):
-                    writer = writer or open_for(out, request, accepted, overwrite)
+                    writer = writer or open_for(out, request, accepted, overwrite, sound)
                     writer.write(event.frames)
         finally:
             if writer is not None:
@@ -83,9 +87,11 @@ def with_defaults(fields: dict[str, Any], engine: Engine) -> dict[str, Any]:
     return {**{name: value for name, value in defaults.items() if value is not None}, **fields}
 
 
-def open_for(out: str, request: Request, accepted: Accepted, overwrite: bool) -> FrameWriter:
-    size = (accepted.width, accepted.height)
-    return open_writer(out, accepted.fps, size, description(request, accepted), overwrite=overwrite)
+def open_for(
+    out: str, request: Request, accepted: Accepted, overwrite: bool, sound: Sound | None = None
+) -> FrameWriter:
+    size, told = (accepted.width, accepted.height), description(request, accepted)
+    return open_writer(out, accepted.fps, size, told, overwrite=overwrite, sound=sound)
 
 
 def description(request: Request, accepted: Accepted) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from wancore.engine.sampler import Sampling, sample
 from wancore.engine.texts import EmbeddedTexts
 from wancore.engine.timing import Stages
 from wancore.errors import InvalidInput
-from wancore.events import Accepted, Event, Finished, Frames, Loading, Note, Preview, Progress
+from wancore.events import Accepted, Event, Finished, Frames, Loading, Note, Preview, Progress, SoundTrack
 from wancore.lora.request import RequestLoras
 from wancore.media.convert import to_uint8
 from wancore.plugins.family import Carry, Lead, Window
@@ -100,6 +100,9 @@ class Generation:
             prepared = self.family.prepare(self.request, self.plan.base, self.lead, self.tools)
             for attachment in self.attachments:
                 attachment.prepare(self.plan.base, self.lead)
+        sound = self.family.sound(prepared)
+        if sound is not None:
+            yield SoundTrack(sound.samples, sound.rate)
         for name, files in self.plan.experts.items():
             yield Loading(f"transformer {name}".strip(), size_of(open_transformer(files.transformer)))
             with self.stages("loading"):

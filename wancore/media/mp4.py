@@ -13,6 +13,7 @@ import numpy as np
 from wancore.errors import InvalidInput, WancoreError
 from wancore.media.metadata import MP4_TAG, mp4_comment
 from wancore.media.pixels import Pixels
+from wancore.media.sound import Sound, SoundTrack
 from wancore.media.writer import FrameWriter, check_frames, check_size, frame_rate
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ class Mp4Writer(FrameWriter):
 
     Frames go into a hidden file beside `path`, which takes its name when closed: an older file stays
     whole until then, and if no frame was written there is no file. `size` is (width, height), both
-    even; `crf` 0 (largest file) to 51. Missing folders are made. Raises `InvalidInput` for what cannot
-    be, `WancoreError` where writing fails, which leaves no file.
+    even; `crf` 0 (largest file) to 51. `sound` becomes an AAC track, as long as the pictures. Missing
+    folders are made. Raises `InvalidInput` for what cannot be, `WancoreError` where writing fails, which
+    leaves no file.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Mp4Writer(FrameWriter):
         size: tuple[int, int],
         metadata: Mapping[str, Any] | None = None,
         crf: int = DEFAULT_CRF,
+        sound: Sound | None = None,
     ) -> None:
         from av.video.reformatter import VideoReformatter
 
@@ -61,6 +64,7 @@ class Mp4Writer(FrameWriter):
             make_room(self.path)
             self.container = self.opened()
             self.stream = self.video_stream(crf)
+            self.track = SoundTrack(self.container, sound) if sound is not None else None
 
     def opened(self) -> OutputContainer:
         import av
@@ -90,6 +94,8 @@ class Mp4Writer(FrameWriter):
                 frame.pts, frame.time_base = self.frames, 1 / self.fps
                 self.container.mux(self.stream.encode(frame))
                 self.frames += 1
+            if self.track is not None:
+                self.container.mux(list(self.track.until(self.frames / self.fps)))
 
     def converted(self, picture: Pixels) -> VideoFrame:
         """[H, W, 3] -> yuv420p; colours are the mean of 2 x 2 pixels."""
@@ -115,6 +121,8 @@ class Mp4Writer(FrameWriter):
                 whole = self.frames > 0 and not self.failed
                 if whole:
                     self.container.mux(self.stream.encode(None))
+                    if self.track is not None:
+                        self.container.mux(list(self.track.rest()))
                 self.container.close()
                 if whole:
                     self.partial.replace(self.path)

@@ -12,6 +12,7 @@ from wancore.errors import InvalidInput
 from wancore.media.mp4 import Mp4Writer
 from wancore.media.png import PngWriter
 from wancore.media.raw import RawWriter
+from wancore.media.sound import Sound
 from wancore.media.writer import FrameWriter
 
 OutputKind = Literal["raw", "png", "mp4"]
@@ -24,12 +25,13 @@ def open_writer(
     metadata: Mapping[str, Any] | None = None,
     *,
     overwrite: bool = False,
+    sound: Sound | None = None,
 ) -> FrameWriter:
     """`name.mp4`: H.264. A folder, or a name without suffix: PNG files. `-`: raw RGB on standard output.
 
     `size` is (width, height); raw RGB holds neither `fps` nor `metadata`, PNG files no `fps`.
-    `overwrite`: frames of an earlier run in the folder are removed; a file is always replaced.
-    Raises `InvalidInput` for anything else.
+    `sound` goes into MP4 files and nowhere else. `overwrite`: frames of an earlier run in the folder are
+    removed; a file is always replaced. Raises `InvalidInput` for anything else.
     """
     match output_kind(out):
         case "raw":
@@ -37,7 +39,7 @@ def open_writer(
         case "png":
             return PngWriter(Path(out), size, metadata, overwrite=overwrite)
         case "mp4":
-            return Mp4Writer(Path(out), fps, size, metadata)
+            return Mp4Writer(Path(out), fps, size, metadata, sound=sound)
 
 
 def output_kind(out: str) -> OutputKind:
