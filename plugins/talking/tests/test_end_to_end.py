@@ -93,6 +93,45 @@ def test_silence_is_accepted(family, studio, tmp_path):
 
 
 @both
+def test_the_video_has_the_sound_in_it(family, studio, tmp_path, monkeypatch):
+    """From the command line; MAX_STEPS and MOTION_FRAME are defaults there."""
+    from typer.testing import CliRunner
+
+    from wancore.cli.app import build
+    from wancore.media import read_video
+    from wancore.media.audio import read_audio
+    from wancore.media.metadata import read_metadata
+
+    monkeypatch.setenv("MAX_STEPS", "1")
+    monkeypatch.setenv("MOTION_FRAME", "6")
+    each, out = studio(family), tmp_path / "out.mp4"
+    given = ["generate", "--model", str(each.model), "--module", str(each.module), "--size", "32x32"]
+    inputs = ["--input", f"image={each.picture}", "--input", f"audio={each.wav(1.0)}", "--seed", "7"]
+    run = CliRunner().invoke(build(), [*given, *inputs, "--param", "window=13", "--out", str(out), "--quiet"])
+    assert run.exit_code == 0, run.output
+    video = read_video(out)
+    assert (len(video.frames), video.fps) == (LENGTH[family], 25)
+    heard = read_audio(out)
+    assert len(heard) / 16_000 == pytest.approx(LENGTH[family] / 25, abs=0.13)
+    assert np.abs(heard).max() > 0.05
+    made = read_metadata(out)
+    assert made["family"] == family and made["request"]["steps"] == 1
+
+
+def test_motion_frame_comes_from_the_settings(studio):
+    """4 windows with 9 frames taken over, 3 with 5."""
+    from wancore.engine import Engine
+    from wancore.runtime.settings import Settings
+
+    each = studio("infinitetalk")
+    asked = each.request(1.0, steps=1)
+    left_open = asked.model_copy(update={"params": {"window": 13}})
+    for request, windows in ((asked, 3), (left_open, 4)):
+        events = Engine(Settings(device="cpu", motion_frame=9)).generate(request)
+        assert len({e.window for e in events if isinstance(e, Progress)}) == windows
+
+
+@both
 def test_guidance_costs_only_the_passes_it_needs(family, studio, monkeypatch):
     from wancore.engine.expert import LoadedExpert
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wancore.checkpoints.claim import Claim
     from wancore.checkpoints.view import FileView
     from wancore.engine.tools import Tools
+    from wancore.media.sound import Sound
     from wancore.request import Request
     from wancore.sampling.guidance import Guidance
     from wancore.sampling.hooks import Hooks
@@ -199,6 +200,12 @@ class TalkingFamily(FamilyBase):
 
         momentum, threshold = prepared.projection
         return talking_guidance(prepared.scales, self.id, lambda: AdaptiveProjection(momentum, threshold))
+
+    def sound(self, prepared: Prepared) -> Sound:
+        from wancore.media.audio import SPEECH_RATE
+        from wancore.media.sound import Sound
+
+        return Sound(prepared.mix.numpy(), SPEECH_RATE)
 
     def finish(self, prepared: Any, frames: Tensor) -> Tensor:
         return frames if prepared.color is None else prepared.color(frames)
