@@ -144,6 +144,19 @@ def test_rotation_is_an_option_of_int8(tmp_path: Path) -> None:
     torch.testing.assert_close(weight, (INT8.float().reshape(-1, 4) @ h).reshape(6, 8))
 
 
+def test_int4_has_the_even_column_in_the_low_nibble_and_is_rotated(tmp_path: Path) -> None:
+    packed = torch.tensor([[0x2F, 0x70], [0x01, 0x90]], dtype=torch.uint8).view(torch.int8)
+    options = {"format": "convrot_w4a4", "convrot_groupsize": 4, "linear_dtype": "int4"}
+    parts = {"weight": packed, "weight_scale": torch.tensor([2.0, 0.5]), "comfy_quant": described(**options)}
+    tensors = {f"layer.{name}": tensor for name, tensor in parts.items()}
+    save_file(tensors, tmp_path / "x.safetensors")
+    view = open_view(tmp_path / "x.safetensors")
+    assert view.shape("layer.weight") == (2, 4) and view.entries["layer.weight"].nbytes == 4 + 8
+    h = torch.tensor([[1, 1, 1, -1], [1, 1, -1, 1], [1, -1, 1, 1], [-1, 1, 1, 1]]) / 2
+    rotated = torch.tensor([[-1.0, 2, 0, 7], [1, 0, 0, -7]]) * torch.tensor([[2.0], [0.5]])
+    torch.testing.assert_close(view.tensor("layer.weight"), rotated @ h)
+
+
 def test_a_description_in_the_header_includes_the_prefix_and_may_name_layers_that_are_not_there(
     tmp_path: Path,
 ) -> None:
@@ -251,7 +264,7 @@ def test_parts_that_do_not_belong_together_are_refused(
         load_module(on_meta(), stored(tmp_path, **tensors))
 
 
-@pytest.mark.parametrize("format", ["awq_w4a16", "svdquant_w4a4", "convrot_w4a4", "of tomorrow"])
+@pytest.mark.parametrize("format", ["awq_w4a16", "svdquant_w4a4", "asym_w4a8_int8", "of tomorrow"])
 def test_an_unknown_format_is_refused_by_its_name(tmp_path: Path, format: str) -> None:
     view = stored(tmp_path, weight=INT8, weight_scale=torch.ones(6), comfy_quant=described(format=format))
     assert "layer.weight_scale" not in view

@@ -9,6 +9,7 @@ from wancore.quant.blockfloat import Mxfp8Weight, Nvfp4Weight
 from wancore.quant.codes import E4M3, E5M2
 from wancore.quant.ggml import GgmlWeight
 from wancore.quant.ggml_types import GGML_TYPES
+from wancore.quant.int4 import Int4Weight
 from wancore.quant.rotated import RotatedWeight
 from wancore.quant.scaled import ScaledWeight
 from wancore.quant.swizzle import padded_sizes
@@ -23,7 +24,7 @@ SCALES: dict[str, tuple[int, ...]] = {
 }
 FORMATS = (
     *("fp8 plain", "fp8 e5m2 one", "fp8 one", "fp8 channel", "fp8 block", "fp8 columns", "int8 one"),
-    *("int8 channel", "int8 rotated", "nvfp4", "mxfp8"),
+    *("int8 channel", "int8 rotated", "int4 rotated", "nvfp4", "mxfp8"),
     *GGML_TYPES,
 )
 
@@ -43,6 +44,9 @@ def empty(name: str, rows: int = ROWS, columns: int = COLUMNS) -> Weight:
         high, wide = -(-rows // 32) * 32, -(-columns // 32) * 32
         scales = torch.zeros(padded_sizes(high, wide // 32), dtype=torch.uint8)
         return Mxfp8Weight(name, (rows, columns), torch.zeros(high, wide, dtype=E4M3), scales)
+    if name == "int4 rotated":
+        packed = torch.zeros(rows, columns // 2, dtype=torch.uint8)
+        return RotatedWeight(Int4Weight(name, packed, torch.ones(rows)), group=64)
     codes_name, *_, scale_name = name.split()
     dtype = torch.int8 if codes_name == "int8" else E5M2 if "e5m2" in name else E4M3
     codes = torch.zeros(rows, columns).to(dtype)

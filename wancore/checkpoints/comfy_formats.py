@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 METADATA, DESCRIPTION = "_quantization_metadata", "comfy_quant"
 MAX_DESCRIPTION_BYTES = 100_000
 MATRIX_SCALE = "matrix_scale"
+INT4_NAME = "ComfyUI convrot_w4a4"
 Descriptions = Mapping[str, Mapping[str, Any]]
 
 
@@ -131,6 +132,22 @@ def make_rotated(
     return RotatedWeight(make_scaled(parts, shape, format=format, full_precision=full_precision), group)
 
 
+def int4(layer: StoredLayer, described: Mapping[str, Any]) -> Encoding:
+    check_codes(layer, "convrot_w4a4", ("I8", "U8"))
+    rows, packed = layer.info.shape
+    group = option(layer, described, "convrot_groupsize", 256)
+    parts = {CODES: layer.info, SCALE: layer.require("weight_scale")}
+    make = partial(make_int4, group=group)
+    return Encoding("comfy", INT4_NAME, parts, (rows, 2 * packed), make)
+
+
+def make_int4(parts: Mapping[str, torch.Tensor], shape: tuple[int, ...], *, group: int) -> Weight:
+    from wancore.quant.int4 import Int4Weight
+    from wancore.quant.rotated import RotatedWeight
+
+    return RotatedWeight(Int4Weight(INT4_NAME, parts[CODES], parts[SCALE]), group)
+
+
 def nvfp4(layer: StoredLayer, described: Mapping[str, Any]) -> Encoding:
     check_codes(layer, "nvfp4", ("U8",))
     rows, packed = layer.info.shape
@@ -176,4 +193,5 @@ FORMATS: Mapping[str, Callable[[StoredLayer, Mapping[str, Any]], Encoding]] = {
     "int8_tensorwise": int8,
     "nvfp4": nvfp4,
     "mxfp8": mxfp8,
+    "convrot_w4a4": int4,
 }
