@@ -91,6 +91,12 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family],
     return Plan(request, parts, family, attachments, base, experts, seed)
 
 
+def leader(request: Request, parts: Parts, families: Mapping[str, Family], locate: Locate) -> Family:
+    """Whose model it is, whatever its requests need. Raises `InvalidInput` or `CheckpointError`."""
+    claim = lead_claim(request, list(experts_of(parts).values()), families, locate)
+    return lead_family(claim, families)
+
+
 def check_attachments(request: Request) -> None:
     """Raises `InvalidInput` for a family that is attached twice, or to itself."""
     names = [use.name for use in request.attachments]

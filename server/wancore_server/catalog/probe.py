@@ -206,10 +206,12 @@ def repositories(root: Path) -> Iterator[Path]:
 def leading_family(settings: Settings, plugins: PluginManager, engine_name: str) -> str:
     """Resource name of the family that knows a model's files, or ''."""
     from wancore.engine.engine import Engine
+    from wancore.engine.plan import leader
     from wancore.request import Request
 
+    engine, request = Engine(settings, plugins), Request(model=engine_name)
     try:
-        family = Engine(settings, plugins).plan(Request(model=engine_name)).family
+        family = leader(request, engine.parts(request), engine.families, engine.locate)
     except Exception:  # not usable as it is: a request for it will be told why
         return ""
     return f"families/{family.id}"
