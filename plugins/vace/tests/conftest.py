@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,23 +38,7 @@ def two_experts(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory) -> dict[str, Path]:
-    """Inputs by name."""
-    folder = tmp_path_factory.mktemp("inputs")
-    boxes = folder / "boxes.json"
-    boxes.write_text(json.dumps([[4, 5, 20, 18], [22, 9, 45, 30]]))
-    return {
-        "video": making.write_video(folder / "video.mp4"),
-        "other": making.write_video(folder / "other.mp4", start=20),
-        "clip": making.write_video(folder / "clip.mp4", frames=4),
-        "wide": making.write_video(folder / "wide.mp4", frames=5, width=128, height=48),
-        "mask": making.write_mask(folder / "mask.png"),
-        "masks": making.write_mask_video(folder / "masks.mp4"),
-        "image": making.write_image(folder / "image.png"),
-        "last": making.write_image(folder / "last.png", 40, 60, shade=200),
-        "portrait": making.write_image(folder / "portrait.png", 30, 50, shade=120),
-        "portrait_mask": making.write_mask(folder / "portrait_mask.png", 30, 50),
-        "boxes": boxes,
-    }
+    return making.write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture(scope="session")

@@ -109,3 +109,22 @@ def write_mask(path: Path, width: int = 64, height: int = 48) -> Path:
     pixels[height // 4 : height // 2, width // 4 : width // 2] = 255
     Image.fromarray(pixels).save(path)
     return path
+
+
+def write_inputs(folder: Path) -> dict[str, Path]:
+    """Inputs by name."""
+    boxes = folder / "boxes.json"
+    boxes.write_text(json.dumps([[4, 5, 20, 18], [22, 9, 45, 30]]))
+    return {
+        "video": write_video(folder / "video.mp4"),
+        "other": write_video(folder / "other.mp4", start=20),
+        "clip": write_video(folder / "clip.mp4", frames=4),
+        "wide": write_video(folder / "wide.mp4", frames=5, width=128, height=48),
+        "mask": write_mask(folder / "mask.png"),
+        "masks": write_mask_video(folder / "masks.mp4"),
+        "image": write_image(folder / "image.png"),
+        "last": write_image(folder / "last.png", 40, 60, shade=200),
+        "portrait": write_image(folder / "portrait.png", 30, 50, shade=120),
+        "portrait_mask": write_mask(folder / "portrait_mask.png", 30, 50),
+        "boxes": boxes,
+    }
