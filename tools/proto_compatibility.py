@@ -98,7 +98,8 @@ def enum_breaks(name: str, old: EnumDescriptorProto, new: EnumDescriptorProto) -
     kept = {value.number: value.name for value in new.value}
     for value in old.value:
         if kept.get(value.number) != value.name:
-            yield f"{name}.{value.name} = {value.number} was {'renamed' if value.number in kept else 'removed'}"
+            what = "renamed" if value.number in kept else "removed"
+            yield f"{name}.{value.name} = {value.number} was {what}"
 
 
 def service_breaks(name: str, old: ServiceDescriptorProto, new: ServiceDescriptorProto) -> Iterator[str]:

@@ -141,7 +141,8 @@ def test_crashes_and_cancels_together(tmp_path: Path) -> None:
         rng, jobs = random.Random(2), []
         for number in range(12):
             params = {
-                "fault": rng.choice(["kill", "exit", "raise", ""]), "at": rng.choice(["start", "loading", "decoding"]),
+                "fault": rng.choice(["kill", "exit", "raise", ""]),
+                "at": rng.choice(["start", "loading", "decoding"]),
                 "times": rng.choice([1, 2]), "key": f"race-{number}", "block_s": 0.01,
             }  # fmt: skip
             jobs.append(client.create(family="faulty", frames=6, params=params))

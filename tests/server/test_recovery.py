@@ -268,7 +268,7 @@ def test_drain_puts_back_what_takes_too_long(tmp_path: Path, at: str) -> None:
             pids = {p.pid for p in server.children()}
         started = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 3 * (0.5 + 2.5)  # the limit, and what ending takes
         assert no_orphans(pids)
         assert check_store(server)[job.name.removeprefix("jobs/")] in (
             State.STATE_QUEUED,
@@ -392,7 +392,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     if not mounted(folder, "20m"):
         pytest.skip("needs the right to mount")
     try:
-        with running(folder) as (server, client):
+        with running(folder) as (_, client):
             small = client.generate(family="faulty", frames=2)
             small.wait()
             with pytest.raises(JobFailed) as caught:

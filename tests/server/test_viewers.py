@@ -152,7 +152,7 @@ def test_too_many_viewers_are_refused(tmp_path: Path) -> None:
     from wancore_client import Refused
     from wancore_client.stream import RESUMABLE
 
-    with running(tmp_path, max_viewers=2) as (server, client):
+    with running(tmp_path, max_viewers=2) as (_, client):
         job = client.create(family="faulty", steps=20, params={"step_s": 0.1}).name
         watching = [iter(client.watch(job).events) for _ in range(2)]
         for events in watching:
@@ -256,9 +256,11 @@ def test_metrics_have_bounded_labels(server: Server, client: Client) -> None:
     with urllib.request.urlopen(f"http://{server.metrics_address}/metrics", timeout=5) as answer:
         text = answer.read().decode()
     for name in (
-        'wancore_jobs_total{family="faulty",outcome="succeeded"}', "wancore_queue_depth", "wancore_frames_emitted_total",
+        'wancore_jobs_total{family="faulty",outcome="succeeded"}', "wancore_queue_depth",
+        "wancore_frames_emitted_total",
         "wancore_first_frame_seconds", "wancore_stream_sent_bytes_total", "wancore_store_commit_seconds",
-        'wancore_worker_up{worker="0"} 1.0', "wancore_event_loop_lag_seconds", "grpc_server_call_started_total",
+        'wancore_worker_up{worker="0"} 1.0', "wancore_event_loop_lag_seconds",
+        "grpc_server_call_started_total",
     ):  # fmt: skip
         assert name in text
     assert "jobs/" not in text

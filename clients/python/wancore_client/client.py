@@ -143,7 +143,8 @@ class Client:
         }
 
     def create(
-        self, prompt: str = "", *, inputs: Mapping[str, str | Path] | None = None, request_id: str | None = None,
+        self, prompt: str = "", *, inputs: Mapping[str, str | Path] | None = None,
+        request_id: str | None = None,
         validate_only: bool = False, **request: Any,
     ) -> job_pb2.Job:  # fmt: skip
         """Queues a job without following it; keywords as for `generate`."""

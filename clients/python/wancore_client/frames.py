@@ -50,7 +50,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Fragment:
-    """Frames `first_index` to `first_index + frame_count - 1` as H.264. `init`: what a decoder needs first."""
+    """Frames `first_index` to `first_index + frame_count - 1` as H.264. `init`: what a decoder needs."""
 
     first_index: int
     frame_count: int

@@ -84,7 +84,7 @@ class Events:
 
     def follow(self) -> Iterator[job_pb2.JobEvent]:
         last_message, wait = time.monotonic(), FIRST_WAIT_S
-        while not self.closed:
+        while not self.is_closed():
             error: Exception | None = None
             for item in self.read():
                 if isinstance(item, Exception):
@@ -95,7 +95,7 @@ class Events:
                     yield item
                 if item.WhichOneof("event") == "result":
                     return
-            if self.closed:
+            if self.is_closed():
                 return
             if isinstance(error, ApiError):
                 raise error
@@ -143,6 +143,10 @@ class Events:
             self.sequence = event.sequence
             self.cursor = job_service_pb2.Cursor(attempt=self.attempt, after_sequence=event.sequence)
         return True
+
+    def is_closed(self) -> bool:
+        """Asked again and again, since another thread may close it."""
+        return self.closed
 
     def close(self) -> None:
         """Ends the stream; the job goes on as its `on_disconnect` says."""

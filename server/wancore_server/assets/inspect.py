@@ -22,7 +22,8 @@ async def inspect(path: Path, clean: Path, settings: ServerSettings) -> wire_pb2
     """What the file holds; a picture or video is written to `clean` again. Raises `ASSET_UNREADABLE`."""
     adapter = logging.LoggerAdapter(log, {"worker": "decoder"})
     child = await Child.start(
-        "wancore_server.decoder", str(path), str(clean), str(settings.image_pixels), str(settings.video_frames),
+        "wancore_server.decoder", str(path), str(clean), str(settings.image_pixels),
+        str(settings.video_frames),
         str(settings.decoder_memory_bytes), str(int(settings.decoder_s) + 1),
         log=adapter, environment={name: "" for name in os.environ if name not in KEPT},
     )  # fmt: skip

@@ -160,7 +160,8 @@ def sync(path: Path) -> None:
 
 def asset_message(row: AssetRow) -> asset_service_pb2.Asset:
     asset = asset_service_pb2.Asset(
-        name=f"assets/{row.digest}", size_bytes=row.size, kind=cast(Any, row.kind), width=row.width, height=row.height,
+        name=f"assets/{row.digest}", size_bytes=row.size, kind=cast(Any, row.kind), width=row.width,
+        height=row.height,
         frame_count=row.frames,
     )  # fmt: skip
     asset.create_time.FromNanoseconds(row.created)

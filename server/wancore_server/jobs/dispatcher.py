@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """One per gateway. `share(owner)` tells what a caller may use; `asset_path(digest)` is an input's file."""
+    """One per gateway. `share(owner)`: what a caller may use; `asset_path(digest)`: an input's file."""
 
     def __init__(
         self,

@@ -293,7 +293,8 @@ class Watch:
         sequence = block.sequence + index - block.frames.first_frame
         for number, part in enumerate(parts):
             frame = frames_pb2.Frame(
-                index=index, part=number, part_count=len(parts), pts=self.pts(index), block=block.frames.block,
+                index=index, part=number, part_count=len(parts), pts=self.pts(index),
+                block=block.frames.block,
                 encoding=self.encoding, data=part,
                 crc32c=crc if len(parts) == 1 else google_crc32c.value(part),
             )  # fmt: skip

@@ -186,7 +186,8 @@ class SqliteStore:
         return await self.writer.write(
             lambda db: (
                 db.execute(
-                    "DELETE FROM blocks WHERE job = ? AND attempt = ? AND offset + frame_count * frame_bytes > ?",
+                    """DELETE FROM blocks WHERE job = ? AND attempt = ?
+                       AND offset + frame_count * frame_bytes > ?""",
                     (job, attempt, spool_bytes),
                 ).rowcount
             )

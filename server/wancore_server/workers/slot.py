@@ -40,8 +40,11 @@ class Crashes:
 
     def too_many(self, family: str) -> bool:
         """Five in ten minutes, by default: then an operator is needed."""
-        recent = self.times.get(family, ())
-        return len(recent) >= self.limit and list(recent)[-1] - list(recent)[0] <= self.window_s
+        recent = list(self.times.get(family, ()))
+        if len(recent) < self.limit:
+            return False
+        first, last = recent[0], recent[-1]
+        return last - first <= self.window_s
 
     @property
     def quarantined(self) -> set[str]:
@@ -105,10 +108,10 @@ class Slot:
 
     async def run(self) -> None:
         """Until `stop`: start, serve, bury, wait a little longer each time."""
-        while not self.stopping:
+        while not self.is_stopping():
             started = time.monotonic()
             loss = await self.life()
-            if self.stopping:
+            if self.is_stopping():
                 break
             self.restarts += 1
             self.metrics.worker_restarts.labels(loss.reason.lower()).inc()
@@ -121,6 +124,10 @@ class Slot:
             self.failures_in_row += 1
             if loss.crash:
                 await self.pause(delay)
+
+    def is_stopping(self) -> bool:
+        """May change with every await."""
+        return self.stopping
 
     async def pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -141,6 +148,8 @@ class Slot:
         self.models = []
         try:
             self.children = [await self.start_rank(rank) for rank in range(self.settings.gang)]
+            if self.stopping:  # told while they were being started
+                self.kill("drained")
             tasks = [asyncio.create_task(self.serve(i, child)) for i, child in enumerate(self.children)]
             tasks.append(asyncio.create_task(self.watch()))
             done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
