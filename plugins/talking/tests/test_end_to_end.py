@@ -238,3 +238,35 @@ def test_memory_stays_flat(family, studio):
     later = [held[w] for w in range(1, max(held))]
     assert len(later) >= 9
     assert max(later[2:]) <= 1.02 * max(later[:2])
+
+
+@both
+def test_half_precision(family, studio):
+    """In bfloat16, two speakers: nothing falls back to, or stumbles over, another type."""
+    each = studio(family)
+    inputs = {"image": each.picture, "audio[0]": each.wav(0.6), "audio[1]": each.wav(0.6, 1)}
+    request = each.request(inputs=inputs, guidance=(3.0,), params={"audio_type": "para", "apg": True})
+    frames = [e.frames for e in engine(dtype="bfloat16").generate(request) if isinstance(e, Frames)]
+    assert np.concatenate(frames).std() > 1
+
+
+def test_a_video_to_speak_anew(studio, tmp_path):
+    """Every window starts from the source's own frame, and reads it."""
+    from wancore.media import Mp4Writer
+
+    each, changing = studio("infinitetalk"), tmp_path / "source.mp4"
+    pictures = np.random.default_rng(0).integers(0, 255, (30, 32, 32, 3), dtype=np.uint8)
+    pictures[:] = pictures[:, :1, :1]
+    with Mp4Writer(changing, 25, (32, 32)) as writer:
+        writer.write(pictures)
+    still = tmp_path / "still.mp4"
+    with Mp4Writer(still, 25, (32, 32)) as writer:
+        writer.write(np.repeat(pictures[:1], 30, axis=0))
+    sound, own = each.wav(1.0), {"color_correction": 0}
+    one, other = (
+        each.made(inputs={"video": source, "audio": sound}, params=own).frames.astype(int)
+        for source in (changing, still)
+    )
+    assert one.shape == other.shape
+    assert np.abs(one[:13] - other[:13]).mean() < 3, "the first window starts from the same picture"
+    assert np.abs(one[13:] - other[13:]).mean() > 3
