@@ -295,10 +295,11 @@ class Watch:
             frame = frames_pb2.Frame(
                 index=index, part=number, part_count=len(parts), pts=self.pts(index),
                 block=block.frames.block,
-                encoding=self.encoding, data=part,
-                crc32c=crc if len(parts) == 1 else google_crc32c.value(part),
+                encoding=self.encoding, crc32c=crc if len(parts) == 1 else google_crc32c.value(part),
             )  # fmt: skip
-            await self.send(self.stored(block, sequence, frame=frame))
+            message = self.stored(block, sequence, frame=frame)
+            message.frame.data = part  # `stored` copies what it holds, which costs 20 times as much
+            await self.send(message)
         self.count(len(data))
 
     async def send_fragment(self, block: Block, piece: Piece, data: bytes, sequence: int) -> None:
@@ -307,9 +308,11 @@ class Watch:
             fragment = frames_pb2.Fragment(
                 first_index=piece.first_frame, frame_count=piece.frame_count, part=number,
                 part_count=len(parts), pts=self.pts(piece.first_frame), block=block.frames.block,
-                encoding=self.encoding, data=part, crc32c=google_crc32c.value(part),
+                encoding=self.encoding, crc32c=google_crc32c.value(part),
             )  # fmt: skip
-            await self.send(self.stored(block, sequence, fragment=fragment))
+            message = self.stored(block, sequence, fragment=fragment)
+            message.fragment.data = part
+            await self.send(message)
         self.count(len(data))
 
     def stored(self, block: Block, sequence: int, **content: object) -> job_pb2.JobEvent:
