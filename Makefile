@@ -1,4 +1,4 @@
-# make demo   a video from a tiny model: out/demo.mp4 and out/demo.png
+# make demo   a server, a client and a tiny model: out/demo.mp4 and out/demo.png
 # make test   everything that must hold: style, types, tests
 #
 # Both set up .venv/ first, with every distribution of the tree installed editable. Python 3.11 or later
@@ -48,10 +48,7 @@ format: $(READY_TO_TEST)
 	$(BIN)/ruff format .
 
 demo: $(READY)
-	$(BIN)/python tools/make_tiny.py --kind t2v --out out/tiny
-	$(BIN)/wancore generate --model out/tiny --prompt "a red fox runs through the snow" \
-		--size 128x128 --frames 17 --steps 4 --seed 1 --out out/demo.mp4 --overwrite
-	$(BIN)/python tools/contact_sheet.py out/demo.mp4 out/demo.png --columns 6
+	$(BIN)/python tools/demo.py out
 
 clean:
 	rm -rf .venv out build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from wancore.errors import InvalidInput
 from wancore.media import contact_sheet, read_metadata, read_video, write_png
 
 
@@ -18,7 +19,11 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=6)
     given = parser.parse_args()
     sheet = contact_sheet(read_video(given.video).frames, given.columns)
-    write_png(given.picture, sheet, read_metadata(given.video))
+    try:
+        metadata = read_metadata(given.video)
+    except InvalidInput:  # a video without any still has a sheet
+        metadata = None
+    write_png(given.picture, sheet, metadata)
 
 
 if __name__ == "__main__":

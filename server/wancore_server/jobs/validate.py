@@ -76,6 +76,7 @@ class Validation:
 
     def lead(self) -> catalog_service_pb2.Family:
         """The family that was named, or the one that knows the model. Raises `ApiError`."""
+        self.catalog.require_ready()
         name = self.spec.family
         if not name and (self.spec.model or self.has_default):
             name = self.catalog.model(self.spec.model).model.family
