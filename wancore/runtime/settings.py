@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     )
     preview: Path | None = Field(default=None, description="preview decoder, instead of the one found")
     transformer_2: Path | None = Field(default=None, description="low-noise expert, instead of the one found")
+    serve: dict[str, Any] = Field(default={}, description="the server's own settings, which it reads itself")
     width: int | None = Field(default=None, ge=16, le=8192, description="default width in pixels")
     height: int | None = Field(default=None, ge=16, le=8192, description="default height in pixels")
     fps: float | None = Field(default=None, gt=0, le=240, description="default frames per second")
