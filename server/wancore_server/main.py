@@ -9,6 +9,7 @@ import sys
 from wancore.errors import WancoreError
 from wancore_server import logs
 from wancore_server.gateway import Gateway
+from wancore_server.memory import keep_freed_memory
 from wancore_server.settings import ServerSettings
 from wancore_server.store.migrate import StoreUnusable
 
@@ -35,6 +36,7 @@ async def run(settings: ServerSettings) -> None:
 def serve(settings: ServerSettings) -> int:
     """The exit status: 0 after a drain, 1 with a message where it cannot start."""
     logs.set_up()
+    keep_freed_memory()
     try:
         asyncio.run(run(settings))
     except (WancoreError, StoreUnusable) as error:
