@@ -191,6 +191,7 @@ def anonymous_bytes() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux")
+@pytest.mark.flaky(reruns=3)
 def test_loading_maps_the_file_instead_of_copying_it(tmp_path: Path) -> None:
     sizes = {"width": 2560, "layers": 8}
     shapes = {k: list(v.shape) for k, v in on_meta(**sizes).state_dict().items()}
