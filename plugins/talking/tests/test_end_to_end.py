@@ -225,7 +225,12 @@ def live_bytes() -> int:
     """Of all tensors that there are, views counted once."""
     gc.collect()
     tensors = (t for t in gc.get_objects() if issubclass(type(t), torch.Tensor) and not t.is_meta)
-    return sum({s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors)}.values())
+    return sum(
+        {
+            s.data_ptr(): s.nbytes()
+            for s in (t.untyped_storage() for t in tensors if t.layout is torch.strided)
+        }.values()
+    )
 
 
 @both
