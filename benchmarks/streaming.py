@@ -26,7 +26,7 @@ import psutil
 from wancore_client import Client
 
 from tests.server.harness import Server
-from tools.make_tiny import make_tiny
+from wancore.testing import make_tiny
 
 ROUNDS = 3
 PART_BYTES = 2_800_000  # as the server cuts frames

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, only this folder is there
 
-from tools.make_tiny import make_tiny
+from wancore.testing import make_tiny
 
 READY_S, STOP_S = 90, 30
 REQUEST = (

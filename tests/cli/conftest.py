@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.make_tiny import make_tiny
 from wancore.cli import main
+from wancore.testing import make_tiny
 
 
 @pytest.fixture(scope="session")

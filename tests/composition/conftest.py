@@ -15,12 +15,12 @@ from plugins.vace.tests.making import make_merged, make_module, write_image
 from tests.composition.families import Keeping, Plain, Plugin
 from tests.engine.tiny import Made, small
 from tests.lora.adapters import low_rank, write
-from tools.make_tiny import make_tiny
 from wancore.checkpoints.layout import find_parts
 from wancore.engine import Engine
 from wancore.plugins import PluginManager
 from wancore.request import Request
 from wancore.runtime.settings import Settings
+from wancore.testing import make_tiny
 from wancore.transformer.load import load_transformer
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tools.make_tiny import make_tiny
 from wancore.engine import Engine
 from wancore.errors import CheckpointError, Conflict, InvalidInput, WancoreError
+from wancore.testing import make_tiny
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from plugins.vace.tests.making import make_merged, make_module, write_inputs
 from plugins.vace.tests.tasks import TASKS
 from tests.engine.tiny import Made, engine, small
 from tests.server.harness import Server
-from tools.make_tiny import make_tiny
+from wancore.testing import make_tiny
 
 QUICK = {"size": (64, 48), "frames": 9, "steps": 1, "seed": 7, "guidance": 1.0}
 

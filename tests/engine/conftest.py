@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.make_tiny import make_tiny
+from wancore.testing import make_tiny
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from wancore_proto.v1 import admin_service_pb2_grpc, job_pb2
 
 from tests.engine.tiny import engine, small
 from tests.server.harness import Server, eventually
-from tools.make_tiny import make_tiny
 from wancore.events import Frames
+from wancore.testing import make_tiny
 
 
 @pytest.fixture(scope="module")

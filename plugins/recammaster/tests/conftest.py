@@ -10,8 +10,8 @@ from wancore_recammaster import presets
 
 from plugins.recammaster.tests import making
 from tests.engine.tiny import engine
-from tools.make_tiny import make_tiny
 from wancore.engine import Engine
+from wancore.testing import make_tiny
 
 
 @dataclass(frozen=True)

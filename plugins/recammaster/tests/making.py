@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from tools.tiny import sizes
 from wancore.media.mp4 import Mp4Writer
 from wancore.parity.seeded import weight
+from wancore.testing import sizes
 
 FILE = "diffusion_pytorch_model.safetensors"
 

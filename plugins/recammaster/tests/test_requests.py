@@ -10,9 +10,9 @@ import pytest
 from wancore_recammaster.names import PRESETS
 
 from tests.engine.tiny import Made, engine, small
-from tools.make_tiny import make_tiny
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.events import Accepted
+from wancore.testing import make_tiny
 
 QUICK = {"steps": 2, "guidance": (3.0,)}
 

@@ -178,7 +178,7 @@ def test_no_speech_encoder(studio, tmp_path):
 
 def test_a_text_model_as_the_base(studio, tmp_path):
     from plugins.talking.tests.tiny import write_speech_encoder
-    from tools.make_tiny import make_tiny
+    from wancore.testing import make_tiny
 
     each = studio("infinitetalk")
     text = make_tiny("t2v", tmp_path / "t2v")

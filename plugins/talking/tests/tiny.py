@@ -12,9 +12,8 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from tools.make_tiny import make_tiny
-from tools.tiny import sizes
 from wancore.parity.seeded import weights
+from wancore.testing import make_tiny, sizes
 
 SPEECH, LAYERS = 64, 3  # width and layers of the speech encoder
 HIDDEN, TOKENS, AUDIO = 16, 4, 24  # of the audio projection

@@ -7,8 +7,8 @@ import pytest
 
 from plugins.vace.tests import making
 from tests.engine.tiny import engine
-from tools.make_tiny import make_tiny
 from wancore.engine import Engine
+from wancore.testing import make_tiny
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from tools.tiny import sizes
 from wancore.checkpoints.base_keys import BaseSpec, expected_keys
 from wancore.media.mp4 import Mp4Writer
 from wancore.parity.seeded import weight
+from wancore.testing import sizes
 
 FILE = "diffusion_pytorch_model.safetensors"
 CHANNELS = 96

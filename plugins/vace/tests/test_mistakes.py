@@ -10,8 +10,8 @@ from safetensors.numpy import load_file, save_file
 
 from plugins.vace.tests import making
 from tests.engine.tiny import engine, small
-from tools.make_tiny import make_tiny
 from wancore.errors import CheckpointError, InvalidInput, WancoreError
+from wancore.testing import make_tiny
 
 
 def refusal(request) -> WancoreError:

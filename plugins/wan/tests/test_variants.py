@@ -9,9 +9,9 @@ import pytest
 from wancore_wan.family import WanFamily
 from wancore_wan.variants import VARIANTS, suited, with_experts
 
-from tools.make_tiny import make_tiny
 from wancore.checkpoints.defaults import ModelDefaults
 from wancore.checkpoints.open import open_view
+from wancore.testing import make_tiny
 
 
 @pytest.mark.parametrize("layout", ["upstream", "diffusers"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.tiny.kinds import Version
+from wancore.testing.kinds import Version
 
 # Transformer: heads as wide as the released ones', two of them.
 DIM, HEADS, FFN, LAYERS, FREQ = 256, 2, 512, 2, 256

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from tools.tiny import names, sizes
-from tools.tiny.files import Arrays, save, write_json, write_tokenizer
-from tools.tiny.kinds import Kind
+from wancore.testing import names, sizes
+from wancore.testing.files import Arrays, save, write_json, write_tokenizer
+from wancore.testing.kinds import Kind
 
 DIFFUSERS_FILE, TRANSFORMERS_FILE = "diffusion_pytorch_model.safetensors", "model.safetensors"
 NONE = [None, None]

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tools.make_tiny import make_tiny
-from tools.tiny.kinds import KINDS
 from wancore.checkpoints.layout import find_parts
 from wancore.checkpoints.parts import Part, Parts
 from wancore.encoders import TextEncoder, load_image_encoder, load_text_encoder
+from wancore.testing import make_tiny
+from wancore.testing.kinds import KINDS
 from wancore.transformer.canvas import Canvas
 from wancore.transformer.layout import build_layout
 from wancore.transformer.load import load_transformer
@@ -167,9 +167,8 @@ def test_a_model_follows_from_its_seed(tmp_path: Path) -> None:
     assert same == {"config.json", "google/umt5-xxl/spiece.model", "google/umt5-xxl/tokenizer_config.json"}
 
 
-def test_as_a_script(folder: Make, tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    command = [sys.executable, str(root / "tools" / "make_tiny.py"), "--kind", "t2v", "--out", str(tmp_path)]
+def test_as_a_command(folder: Make, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "wancore.testing", "--kind", "t2v", "--out", str(tmp_path)]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
     assert files(tmp_path) == files(folder("t2v"))
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tools.tiny.files import Arrays
 from wancore.checkpoints.canonical import diffusers_map
 from wancore.checkpoints.keymap import KeyMap
+from wancore.testing.files import Arrays
 
 BLOCK = "encoder.block.N.layer"
 UMT5 = KeyMap.of(

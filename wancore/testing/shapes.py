@@ -6,9 +6,9 @@ madebyollin/taehv `taehv.py`.
 
 from __future__ import annotations
 
-from tools.tiny import sizes
-from tools.tiny.kinds import Kind, Version
 from wancore.checkpoints.base_keys import BaseSpec, expected_keys
+from wancore.testing import sizes
+from wancore.testing.kinds import Kind, Version
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from tools.tiny import sizes
-from tools.tiny.files import Arrays, save, write_json, write_tokenizer
-from tools.tiny.kinds import Kind
+from wancore.testing import sizes
+from wancore.testing.files import Arrays, save, write_json, write_tokenizer
+from wancore.testing.kinds import Kind
 
 EXPERT_FOLDERS = ("high_noise_model", "low_noise_model")
 MODEL = "diffusion_pytorch_model"

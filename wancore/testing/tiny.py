@@ -1,6 +1,6 @@
 """Makes tiny models with random weights, in the layouts that the released ones have on disk.
 
-    python tools/make_tiny.py --kind t2v --out DIR [--layout diffusers] [--seed N]
+    python -m wancore.testing --kind t2v --out DIR [--layout diffusers] [--seed N]
 
 For tests and demonstrations of the whole way from a prompt to frames without a download. Every part a
 model comes with is there: transformer or two experts, VAE, text encoder with its tokenizer, image
@@ -11,18 +11,16 @@ same everywhere and in both layouts.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, only this folder is there
-
-from tools.tiny.files import Arrays
-from tools.tiny.kinds import KINDS, Layout
-from tools.tiny.pipeline import write_pipeline
-from tools.tiny.shapes import (
+from wancore.parity.seeded import weight
+from wancore.testing.files import Arrays
+from wancore.testing.kinds import KINDS, Layout
+from wancore.testing.pipeline import write_pipeline
+from wancore.testing.shapes import (
     Shapes,
     clip_shapes,
     preview_shapes,
@@ -30,9 +28,8 @@ from tools.tiny.shapes import (
     umt5_shapes,
     vae_shapes,
 )
-from tools.tiny.tokenizer import trained_tokenizer, vocabulary
-from tools.tiny.upstream import write_upstream
-from wancore.parity.seeded import weight
+from wancore.testing.tokenizer import trained_tokenizer, vocabulary
+from wancore.testing.upstream import write_upstream
 
 #: Factors on weights. Attention to text is sharpened, or the few tokens of a prompt would be lost among
 #: 500 rows of padding; decoders are toned down, or most pixels would be clipped.
@@ -76,7 +73,3 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     print(make_tiny(given.kind, given.out, given.seed, given.layout))
-
-
-if __name__ == "__main__":
-    main()
