@@ -12,6 +12,8 @@ import torch
 import typer
 from typer.testing import CliRunner
 
+from wancore.kernels.attention import Attention, sdpa
+from wancore.kernels.attention.choice import BACKENDS
 from wancore.parity import Kind
 from wancore.plugins import PluginManager, hookspecs
 from wancore.plugins.family import FamilyBase
@@ -68,6 +70,13 @@ def test_method(collected):
     (spec,) = collected
     method = spec.make(parse_parameters(spec.parameters, {"factor": 0.5}), None)
     assert method.around_velocity(lambda x: 4 * x, torch.ones(1), None).item() == 2
+
+
+@pytest.mark.parametrize("collected", ["wancore_attention"], indirect=True)
+def test_attention(collected):
+    attention = Attention("plain", (*BACKENDS, *collected))
+    q = torch.randn(5, 2, 8)
+    assert torch.allclose(attention(q, q, q), sdpa(q, q, q), atol=1e-5)
 
 
 @pytest.mark.parametrize("collected", ["wancore_parity"], indirect=True)

@@ -80,6 +80,9 @@ def generate(
     transformer_2: Annotated[Path | None, Opt(help="low-noise expert, instead of the one found")] = None,
     device: Annotated[str | None, Opt(help="auto, cpu, cuda or cuda:N")] = None,
     dtype: Annotated[str | None, Opt(help="auto, float32, bfloat16 or float16")] = None,
+    attention: Annotated[
+        str | None, Opt(metavar="[ROLE=]NAME,…", help="attention backend; see `wancore doctor`")
+    ] = None,
     out: Annotated[str, Opt(help="NAME.mp4, a folder for PNGs, or - for raw RGB")] = "out.mp4",
     overwrite: Annotated[bool, Opt(help="replace what is there")] = False,
     source: Annotated[
@@ -114,6 +117,7 @@ def generate(
         "models": models, "device": device, "dtype": dtype, "vae": vae, "text_encoder": text_encoder,
         "tokenizer": tokenizer, "image_encoder": image_encoder, "audio_encoder": audio_encoder,
         "transformer_2": transformer_2, "lora_mode": lora_mode, "lora_timing": lora_timing,
+        "attention": attention,
     }  # fmt: skip
     from wancore.cli.produce import produce
 

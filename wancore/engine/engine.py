@@ -19,6 +19,8 @@ from wancore.engine.models import Models
 from wancore.engine.plan import Plan, plan_request
 from wancore.errors import InvalidInput, PluginError
 from wancore.events import Event
+from wancore.kernels.attention import Attention, use
+from wancore.kernels.attention.registry import all_backends
 from wancore.lora.request import located
 from wancore.lora.runtime import LoraOptions
 from wancore.plugins import PluginManager, plugin_manager
@@ -44,6 +46,8 @@ class Engine:
         self.plugins = plugins or plugin_manager()
         self.device = pick_device(settings.device)
         self.dtype = pick_dtype(settings.dtype, self.device)
+        self.attention = Attention(settings.attention, all_backends(self.plugins))
+        self.attention.check(self.device)
         self.prompts = PromptCache()
         self._models: Models | None = None
 
@@ -99,6 +103,8 @@ class Engine:
         Raises `WancoreError` on the first `next` for what is wrong with the request.
         """
         plan = self.plan(request)
+        self.attention.settle("self", self.device, self.dtype, plan.base.transformer.head_dim)
+        use(self.attention)
         generation = Generation(plan, self.models_for, self.solvers, self.methods, self.loras(request))
         yield from generation.events()
 
@@ -107,7 +113,7 @@ class Engine:
         if self._models is None or self._models.parts != parts:
             self._models = None
             gc.collect()  # adapters on the old weights refer to them in circles
-            self._models = Models(parts, self.device, self.dtype, self.prompts)
+            self._models = Models(parts, self.device, self.dtype, self.prompts, self.attention)
         return self._models
 
     def unload(self) -> None:

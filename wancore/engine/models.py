@@ -22,6 +22,7 @@ from wancore.encoders.text import TextEncoder, encoder_identity, load_text_encod
 from wancore.encoders.wav2vec2 import Wav2Vec2Encoder, load_wav2vec2, normalises
 from wancore.engine.modules import ExpertFiles, split
 from wancore.engine.speech import speech_encoder
+from wancore.kernels.attention import Attend, sdpa
 from wancore.lora.keep import LoraKeeper
 from wancore.plugins.family import Base, Family, Place
 from wancore.transformer.adapter import Adapter
@@ -56,13 +57,15 @@ class Models:
     """Loads each part at most once; `device` computes, `dtype` is what transformer and encoders compute in.
 
     The VAE computes in float32, as upstream's does. On a GPU, encoders wait in host memory between
-    uses. `loras`: the adapters that are on the transformers; the last request's stay on.
+    uses. `attend`: of the transformers. `loras`: the adapters that are on the transformers; the last
+    request's stay on.
     """
 
     parts: Parts
     device: torch.device
     dtype: torch.dtype
     prompts: PromptCache
+    attend: Attend = sdpa
     loras: LoraKeeper = field(default_factory=LoraKeeper)
     _loaded: dict[str, object] = field(default_factory=dict)
     _transformers: dict[Path, WanTransformer] = field(default_factory=dict)
@@ -92,7 +95,9 @@ class Models:
         if files.transformer not in self._transformers or missing:
             views = split(files, families)
             if files.transformer not in self._transformers:
-                model = load_transformer(views[BASE], dtype=self.dtype, device=self.device)
+                model = load_transformer(
+                    views[BASE], dtype=self.dtype, device=self.device, attend=self.attend
+                )
                 self._transformers[files.transformer] = model
             nothing = views[BASE].renamed({})
             for f in missing:

@@ -14,6 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
+    from wancore.kernels.attention import Backend
     from wancore.parity.kind import Kind
     from wancore.plugins.family import Family
     from wancore.sampling.method import MethodSpec
@@ -41,6 +42,12 @@ def wancore_solvers() -> Iterable[SolverSpec]:
 @hookspec
 def wancore_methods() -> Iterable[MethodSpec]:
     """Sampling methods (guidance variants, step caches, rotary tricks), by the name given to `--method`."""
+    raise NotImplementedError
+
+
+@hookspec
+def wancore_attention() -> Iterable[Backend]:
+    """Attention backends, by the name given to `--attention`."""
     raise NotImplementedError
 
 

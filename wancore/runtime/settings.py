@@ -98,6 +98,10 @@ class Settings(BaseSettings):
         description="default of the parameter motion_frame, for families that have it; rounded to 4n + 1",
     )
 
+    attention: str = Field(
+        default="auto",
+        description="attention backend, or one for each role (self=NAME,text=NAME); see wancore doctor",
+    )
     lora_mode: Literal["auto", "merged", "streaming", "on-the-fly"] = Field(
         default="auto", description="how LoRAs act; auto: in each layer the way that costs least"
     )

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from wancore.errors import InvalidInput
-from wancore.kernels.attention import Attend
+from wancore.kernels.attention import Attend, for_role
 from wancore.transformer.adapter import Part
 from wancore.transformer.keys import KeySet, TextKeys, read_all
 from wancore.transformer.norms import RMSNorm
@@ -84,11 +84,12 @@ class TextAttention(nn.Module):
         q = self.heads(self.norm_q(self.q(x)))
         extra = [*keys.image, *(s for p in parts for s in p.values.kv)]
         owner = next((p for p in parts if p.pieces.text_set is not None), None)
+        read_text, read_image = for_role(attend, "text"), for_role(attend, "image")
         if owner is None or owner.pieces.text_set is None:
-            out = read_all(q, [*keys.text, *extra], attend)
+            out = read_all(q, keys.text, read_text)
         else:
-            out = owner.pieces.text_set(q, keys.text, attend, owner.values.data)
-            out = add_rows(out, [s.read(q, attend) for s in extra])
+            out = owner.pieces.text_set(q, keys.text, read_text, owner.values.data)
+        out = add_rows(out, [s.read(q, read_image) for s in extra])
         projected: Tensor = self.o(out.flatten(1))
         return projected
 
