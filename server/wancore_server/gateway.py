@@ -30,6 +30,7 @@ from wancore_server.assets.keeper import AssetKeeper
 from wancore_server.catalog.catalog import Catalog, probe
 from wancore_server.encoder.pool import EncoderPool
 from wancore_server.folder import DataFolder
+from wancore_server.frames.provenance import provenance
 from wancore_server.frames.room import Room
 from wancore_server.frames.spool import Spool
 from wancore_server.frames.tracks import Tracks
@@ -91,7 +92,7 @@ class Gateway:
         self.encoders = EncoderPool(
             s.encoders, s.jpeg_quality, s.h264_crf, lambda name, t: metrics.encode.labels(name).observe(t)
         )
-        self.tracks = Tracks(self.spool, self.encoders)
+        self.tracks = Tracks(self.spool, self.encoders, provenance if s.provenance else lambda live: "")
         self.timings = Timings(self.store)
         self.housekeeping = Housekeeping(
             self.ledger, self.store, self.spool, self.tracks, self.folder, s, metrics

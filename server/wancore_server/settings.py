@@ -57,6 +57,7 @@ class ServerSettings(BaseSettings):
     encoders: int = Field(1, ge=1, le=16, description="processes that make pictures and H.264")
     jpeg_quality: int = Field(92, ge=1, le=100)
     h264_crf: int = Field(18, ge=0, le=51)
+    provenance: bool = Field(True, description="write into MP4 files that a model made them, and which")
 
     queued_per_caller: int = Field(20, ge=0)
     running_per_caller: int = Field(2, ge=0)

@@ -81,7 +81,7 @@ def test_introspection(client: Client) -> None:
     assert not families["families/faulty"].parameter_schema
     family = client.family("faulty")
     assert "step_s" in family.parameter_schema and family.plugin == "plugins/wancore-faulty"
-    assert {i.role for i in family.inputs} == {"image", "video", "tracks"}
+    assert {i.role for i in family.inputs} == {"image", "video", "tracks", "audio"}
     assert "frames.raw" in client.server_info().capabilities
 
 

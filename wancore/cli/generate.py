@@ -66,6 +66,10 @@ def generate(
     ] = None,
     lora_mode: Annotated[str | None, Opt(help="auto, merged, streaming or on-the-fly")] = None,
     lora_timing: Annotated[bool | None, Opt("--lora-timing", help="say what LoRAs cost")] = None,
+    provenance: Annotated[
+        bool | None,
+        Opt("--provenance/--no-provenance", help="write into the file that a model made it, and how [yes]"),
+    ] = None,
     model: Annotated[str | None, Opt(help="a model's folder or file, or its name under --models")] = None,
     module: Annotated[
         list[str] | None,
@@ -117,7 +121,7 @@ def generate(
         "models": models, "device": device, "dtype": dtype, "vae": vae, "text_encoder": text_encoder,
         "tokenizer": tokenizer, "image_encoder": image_encoder, "audio_encoder": audio_encoder,
         "transformer_2": transformer_2, "lora_mode": lora_mode, "lora_timing": lora_timing,
-        "attention": attention,
+        "attention": attention, "provenance": provenance,
     }  # fmt: skip
     from wancore.cli.produce import produce
 

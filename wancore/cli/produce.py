@@ -13,6 +13,7 @@ from wancore.cli.progress import Display
 from wancore.engine import Engine
 from wancore.errors import InvalidInput
 from wancore.events import Accepted, Frames, SoundTrack
+from wancore.media import provenance
 from wancore.media.metadata import read_metadata
 from wancore.media.output import open_writer, output_kind
 from wancore.media.sound import Sound
@@ -46,7 +47,8 @@ def produce(
                 if isinstance(event, SoundTrack):
                     sound = Sound(event.samples, event.rate)
                 if isinstance(event, Frames):
-                    writer = writer or open_for(out, request, accepted, overwrite, sound)
+                    marked = engine.settings.provenance
+                    writer = writer or open_for(out, request, accepted, overwrite, sound, marked)
                     writer.write(event.frames)
         finally:
             if writer is not None:
@@ -88,14 +90,16 @@ def with_defaults(fields: dict[str, Any], engine: Engine) -> dict[str, Any]:
 
 
 def open_for(
-    out: str, request: Request, accepted: Accepted, overwrite: bool, sound: Sound | None = None
-) -> FrameWriter:
-    size, told = (accepted.width, accepted.height), description(request, accepted)
+    out: str, request: Request, accepted: Accepted, overwrite: bool, sound: Sound | None = None,
+    marked: bool = True,
+) -> FrameWriter:  # fmt: skip
+    size = (accepted.width, accepted.height)
+    told = description(request, accepted) if marked else None
     return open_writer(out, accepted.fps, size, told, overwrite=overwrite, sound=sound)
 
 
 def description(request: Request, accepted: Accepted) -> dict[str, Any]:
-    """What is written into the file, so that it can be made again."""
+    """What is written into the file: that a model made it, and how, so that it can be made again."""
     settled = {
         "seed": accepted.seed,
         "steps": accepted.steps,
@@ -110,6 +114,7 @@ def description(request: Request, accepted: Accepted) -> dict[str, Any]:
         settled = {name: value for name, value in settled.items() if name not in ("steps", "shift")}
     return {
         "version": __version__,
+        provenance.KEY: provenance.SOURCE_TYPE,
         "family": accepted.family,
         "variant": accepted.variant,
         "model": Path(accepted.model).name,

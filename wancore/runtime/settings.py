@@ -102,6 +102,10 @@ class Settings(BaseSettings):
         default="auto",
         description="attention backend, or one for each role (self=NAME,text=NAME); see wancore doctor",
     )
+    provenance: bool = Field(
+        default=True,
+        description="write into files that a model made them, and how; off, nothing in them tells",
+    )
     lora_mode: Literal["auto", "merged", "streaming", "on-the-fly"] = Field(
         default="auto", description="how LoRAs act; auto: in each layer the way that costs least"
     )

@@ -20,6 +20,7 @@ from wancore_client.progress import Display
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Address = Annotated[str | None, typer.Option(help="HOST:PORT [WANCORE_ADDRESS, else 127.0.0.1:50700]")]
+Provenance = Annotated[bool, typer.Option(help="write into MP4 files that a model made them")]
 Out = Annotated[str, typer.Option(help="NAME.mp4, a folder for PNG files, NAME.rgb, or - for raw RGB")]
 
 
@@ -40,6 +41,7 @@ def generate(
     input: Annotated[list[str] | None, typer.Option(help="ROLE=FILE, for example image=start.png")] = None,
     param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the family; JSON or text")] = None,
     out: Out = "out.mp4",
+    provenance: Provenance = True,
     address: Address = None,
 ) -> None:
     """Make a video, and write its frames as they come."""
@@ -60,7 +62,7 @@ def generate(
             inputs=dict(pair(text, "--input") for text in input or ()),
             params={name: value(text) for name, text in (pair(t, "--param") for t in param or ())},
         )
-        write(generation, out)
+        write(generation, out, provenance)
 
 
 @app.command()
@@ -136,11 +138,13 @@ def upload(
             typer.echo(client.upload(path))
 
 
-def write(generation: Generation, out: str | None) -> None:
+def write(generation: Generation, out: str | None, provenance: bool = True) -> None:
     """Frames to `out` while the display tells how far it is; Ctrl-C cancels the job."""
-    with Display(generation) as display, output(out) as sink:
+    with Display(generation) as display, output(out, provenance) as sink:
         try:
             for frame in generation.frames():
+                if frame.index == 0 and out is not None and (wav := generation.sound()) is not None:
+                    sink.hear(wav)
                 sink.write(frame, generation.header)
                 display.frame()
         except KeyboardInterrupt:

@@ -101,7 +101,7 @@ class Client:
                 return self.job_streams.Generate(first, metadata=self.connection.metadata)
             return self.watching(job, view, cursor or job_service_pb2.Cursor(after_sequence=0))
 
-        return Generation(Events(self.connection, call, None), self.cancel, seen)
+        return Generation(Events(self.connection, call, None), self.cancel, seen, self.read_artifact)
 
     def watch(
         self, job: str, *, encoding: str = "raw", latest: bool = False, from_frame: int | None = None,
@@ -120,7 +120,7 @@ class Client:
         def call(cursor: job_service_pb2.Cursor | None) -> Iterator[job_pb2.JobEvent]:
             return self.watching(name, view, cursor)
 
-        return Generation(Events(self.connection, call, cursor), self.cancel, on_event)
+        return Generation(Events(self.connection, call, cursor), self.cancel, on_event, self.read_artifact)
 
     def watching(
         self, job: str, view: job_service_pb2.View, cursor: job_service_pb2.Cursor | None

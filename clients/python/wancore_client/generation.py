@@ -27,8 +27,9 @@ class Generation:
         events: Events,
         cancel: Callable[[str], job_pb2.Job],
         on_event: Callable[[job_pb2.JobEvent], None] | None = None,
+        read: Callable[[str], Iterator[bytes]] = lambda name: iter(()),
     ) -> None:
-        self.events, self.cancel_job, self.on_event = events, cancel, on_event
+        self.events, self.cancel_job, self.on_event, self.read = events, cancel, on_event, read
         self.job = ""
         self.attempt = 0
         self.state = job_pb2.Job.STATE_UNSPECIFIED
@@ -65,6 +66,11 @@ class Generation:
             pass
         assert self.result is not None
         return self.result
+
+    def sound(self) -> bytes | None:
+        """A WAV file of what is heard with the video; None: nothing. Known before the first frame."""
+        files = [a.name for a in self.artifacts if a.media_type == "audio/wav"]
+        return b"".join(self.read(files[-1])) if files else None
 
     def cancel(self) -> job_pb2.Job:
         """Cancels the job; the iteration then ends with `JobCancelled`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from wancore_proto.v1 import frames_pb2
 
 from wancore_client.errors import WancoreClientError
 from wancore_client.frames import Frame
+from wancore_client.soundtrack import SoundTrack
 
 if TYPE_CHECKING:
     import av.container
@@ -21,29 +23,33 @@ if TYPE_CHECKING:
 class Sink(Protocol):
     """Takes frames in order."""
 
+    def hear(self, wav: bytes) -> None:
+        """What is heard with the frames: a WAV file, before the first of them. Only MP4 holds it."""
+        return
+
     def write(self, frame: Frame, header: frames_pb2.StreamHeader) -> None: ...
 
     def close(self) -> None: ...
 
 
 @contextmanager
-def output(out: str | None) -> Iterator[Sink]:
-    """The sink for what a user wrote. Raises `WancoreClientError` for what it cannot be."""
-    sink = chosen(out)
+def output(out: str | None, marked: bool = True) -> Iterator[Sink]:
+    """The sink for what a user wrote (`marked`: see `Mp4`). Raises `WancoreClientError`."""
+    sink = chosen(out, marked)
     try:
         yield sink
     finally:
         sink.close()
 
 
-def chosen(out: str | None) -> Sink:
+def chosen(out: str | None, marked: bool) -> Sink:
     if out is None:
         return Nothing()
     if out == "-":
         return Raw(sys.stdout.buffer, own=False)
     path = Path(out)
     if path.suffix == ".mp4":
-        return Mp4(path)
+        return Mp4(path, marked)
     if path.suffix == ".rgb":
         path.parent.mkdir(parents=True, exist_ok=True)
         return Raw(path.open("wb"), own=True)
@@ -52,7 +58,7 @@ def chosen(out: str | None) -> Sink:
     raise WancoreClientError(f"--out: got {out!r}; accepted: NAME.mp4, a folder, NAME.rgb, or -")
 
 
-class Nothing:
+class Nothing(Sink):
     """For who only watches."""
 
     def write(self, frame: Frame, header: frames_pb2.StreamHeader) -> None:
@@ -62,7 +68,7 @@ class Nothing:
         pass
 
 
-class Raw:
+class Raw(Sink):
     """Raw RGB, one frame after another."""
 
     def __init__(self, stream: BinaryIO, own: bool) -> None:
@@ -77,7 +83,7 @@ class Raw:
             self.stream.close()
 
 
-class Pngs:
+class Pngs(Sink):
     """`000000.png` on."""
 
     def __init__(self, folder: Path) -> None:
@@ -99,17 +105,25 @@ def image_module() -> Any:
     return Image
 
 
-class Mp4:
-    """H.264, BT.709 limited range. The file takes its name when it is whole."""
+class Mp4(Sink):
+    """H.264, BT.709 limited range. The file takes its name when it is whole.
 
-    def __init__(self, path: Path) -> None:
+    `marked`: its metadata say that a model made it, and which job.
+    """
+
+    def __init__(self, path: Path, marked: bool = True) -> None:
         try:
             import av  # noqa: F401
         except ImportError:
             raise WancoreClientError("writing MP4 needs the extra `wancore-client[video]`") from None
         self.path, self.partial = path, path.with_name(f".{path.name}.part")
         self.container: av.container.OutputContainer | None = None
-        self.count = 0
+        self.count, self.marked = 0, marked
+        self.wav: bytes | None = None
+        self.sound: SoundTrack | None = None
+
+    def hear(self, wav: bytes) -> None:
+        self.wav = wav
 
     def open(self, frame: Frame, header: frames_pb2.StreamHeader) -> None:
         import av
@@ -125,6 +139,9 @@ class Mp4:
         context.time_base = 1 / rate
         context.color_primaries = context.color_trc = context.colorspace = 1  # BT.709
         context.color_range = 1  # limited
+        if self.marked:
+            self.container.metadata["comment"] = mark(header)
+        self.sound = SoundTrack(self.container, self.wav) if self.wav is not None else None
 
     def write(self, frame: Frame, header: frames_pb2.StreamHeader) -> None:
         import av
@@ -142,10 +159,14 @@ class Mp4:
         picture.pts, picture.time_base = self.count, self.stream.codec_context.time_base
         self.container.mux(self.stream.encode(picture))
         self.count += 1
+        if self.sound is not None:
+            self.sound.until(self.count * self.stream.codec_context.time_base)
 
     def finish(self) -> None:
         if self.container is not None:
             self.container.mux(self.stream.encode(None))
+            if self.sound is not None:
+                self.sound.end()
             self.container.close()
             self.container = None
 
@@ -153,3 +174,13 @@ class Mp4:
         if self.container is not None:
             self.finish()
             self.partial.replace(self.path)
+
+
+def mark(header: frames_pb2.StreamHeader) -> str:
+    """That a model made it (IPTC's term), and what to ask the server for."""
+    told = {
+        "digital_source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+        "job": header.job,
+        "seed": header.seed,
+    }
+    return json.dumps({"wancore": told})

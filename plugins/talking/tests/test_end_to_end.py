@@ -116,6 +116,23 @@ def test_the_video_has_the_sound_in_it(family, studio, tmp_path, monkeypatch):
     assert np.abs(heard).max() > 0.05
     made = read_metadata(out)
     assert made["family"] == family and made["request"]["steps"] == 1
+    assert made["digital_source_type"].endswith("/trainedAlgorithmicMedia")
+
+
+def test_the_mark_can_be_left_out(studio, tmp_path):
+    from typer.testing import CliRunner
+
+    from wancore.cli.app import build
+    from wancore.errors import InvalidInput
+    from wancore.media.metadata import read_metadata
+
+    each, out = studio("infinitetalk"), tmp_path / "out.mp4"
+    given = ["generate", "--model", str(each.model), "--module", str(each.module), "--size", "32x32"]
+    inputs = ["--input", f"image={each.picture}", "--input", f"audio={each.wav(0.5)}", "--steps", "1"]
+    run = CliRunner().invoke(build(), [*given, *inputs, "--out", str(out), "--quiet", "--no-provenance"])
+    assert run.exit_code == 0, run.output
+    with pytest.raises(InvalidInput, match="has none"):
+        read_metadata(out)
 
 
 def test_motion_frame_comes_from_the_settings(studio):

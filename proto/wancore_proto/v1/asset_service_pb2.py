@@ -26,7 +26,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewancore/v1/asset_service.proto\x12\nwancore.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x02\n\x05\x41sset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.wancore.v1.Asset.Kind\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r\x12\x13\n\x0b\x66rame_count\x18\x06 \x01(\r\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_IMAGE\x10\x01\x12\x0e\n\nKIND_VIDEO\x10\x02\x12\r\n\tKIND_DATA\x10\x03\"#\n\x12\x43heckAssetsRequest\x12\r\n\x05names\x18\x01 \x03(\t\"&\n\x13\x43heckAssetsResponse\x12\x0f\n\x07missing\x18\x01 \x03(\t\"b\n\x12UploadAssetRequest\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x18.wancore.v1.UploadHeader\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"0\n\x0cUploadHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\" \n\x10GetUploadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x06Upload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\"\x1f\n\x0fGetAssetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\"\n\x12\x44\x65leteAssetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xe4\x02\n\x0c\x41ssetService\x12N\n\x0b\x43heckAssets\x12\x1e.wancore.v1.CheckAssetsRequest\x1a\x1f.wancore.v1.CheckAssetsResponse\x12\x42\n\x0bUploadAsset\x12\x1e.wancore.v1.UploadAssetRequest\x1a\x11.wancore.v1.Asset(\x01\x12=\n\tGetUpload\x12\x1c.wancore.v1.GetUploadRequest\x1a\x12.wancore.v1.Upload\x12:\n\x08GetAsset\x12\x1b.wancore.v1.GetAssetRequest\x1a\x11.wancore.v1.Asset\x12\x45\n\x0b\x44\x65leteAsset\x12\x1e.wancore.v1.DeleteAssetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewancore/v1/asset_service.proto\x12\nwancore.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x02\n\x05\x41sset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.wancore.v1.Asset.Kind\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r\x12\x13\n\x0b\x66rame_count\x18\x06 \x01(\r\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"[\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_IMAGE\x10\x01\x12\x0e\n\nKIND_VIDEO\x10\x02\x12\r\n\tKIND_DATA\x10\x03\x12\x0e\n\nKIND_AUDIO\x10\x04\"#\n\x12\x43heckAssetsRequest\x12\r\n\x05names\x18\x01 \x03(\t\"&\n\x13\x43heckAssetsResponse\x12\x0f\n\x07missing\x18\x01 \x03(\t\"b\n\x12UploadAssetRequest\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x18.wancore.v1.UploadHeader\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"0\n\x0cUploadHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\" \n\x10GetUploadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x06Upload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\"\x1f\n\x0fGetAssetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\"\n\x12\x44\x65leteAssetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xe4\x02\n\x0c\x41ssetService\x12N\n\x0b\x43heckAssets\x12\x1e.wancore.v1.CheckAssetsRequest\x1a\x1f.wancore.v1.CheckAssetsResponse\x12\x42\n\x0bUploadAsset\x12\x1e.wancore.v1.UploadAssetRequest\x1a\x11.wancore.v1.Asset(\x01\x12=\n\tGetUpload\x12\x1c.wancore.v1.GetUploadRequest\x1a\x12.wancore.v1.Upload\x12:\n\x08GetAsset\x12\x1b.wancore.v1.GetAssetRequest\x1a\x11.wancore.v1.Asset\x12\x45\n\x0b\x44\x65leteAsset\x12\x1e.wancore.v1.DeleteAssetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,25 +34,25 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wancore.v1.asset_service_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ASSET']._serialized_start=109
-  _globals['_ASSET']._serialized_end=366
+  _globals['_ASSET']._serialized_end=382
   _globals['_ASSET_KIND']._serialized_start=291
-  _globals['_ASSET_KIND']._serialized_end=366
-  _globals['_CHECKASSETSREQUEST']._serialized_start=368
-  _globals['_CHECKASSETSREQUEST']._serialized_end=403
-  _globals['_CHECKASSETSRESPONSE']._serialized_start=405
-  _globals['_CHECKASSETSRESPONSE']._serialized_end=443
-  _globals['_UPLOADASSETREQUEST']._serialized_start=445
-  _globals['_UPLOADASSETREQUEST']._serialized_end=543
-  _globals['_UPLOADHEADER']._serialized_start=545
-  _globals['_UPLOADHEADER']._serialized_end=593
-  _globals['_GETUPLOADREQUEST']._serialized_start=595
-  _globals['_GETUPLOADREQUEST']._serialized_end=627
-  _globals['_UPLOAD']._serialized_start=629
-  _globals['_UPLOAD']._serialized_end=691
-  _globals['_GETASSETREQUEST']._serialized_start=693
-  _globals['_GETASSETREQUEST']._serialized_end=724
-  _globals['_DELETEASSETREQUEST']._serialized_start=726
-  _globals['_DELETEASSETREQUEST']._serialized_end=760
-  _globals['_ASSETSERVICE']._serialized_start=763
-  _globals['_ASSETSERVICE']._serialized_end=1119
+  _globals['_ASSET_KIND']._serialized_end=382
+  _globals['_CHECKASSETSREQUEST']._serialized_start=384
+  _globals['_CHECKASSETSREQUEST']._serialized_end=419
+  _globals['_CHECKASSETSRESPONSE']._serialized_start=421
+  _globals['_CHECKASSETSRESPONSE']._serialized_end=459
+  _globals['_UPLOADASSETREQUEST']._serialized_start=461
+  _globals['_UPLOADASSETREQUEST']._serialized_end=559
+  _globals['_UPLOADHEADER']._serialized_start=561
+  _globals['_UPLOADHEADER']._serialized_end=609
+  _globals['_GETUPLOADREQUEST']._serialized_start=611
+  _globals['_GETUPLOADREQUEST']._serialized_end=643
+  _globals['_UPLOAD']._serialized_start=645
+  _globals['_UPLOAD']._serialized_end=707
+  _globals['_GETASSETREQUEST']._serialized_start=709
+  _globals['_GETASSETREQUEST']._serialized_end=740
+  _globals['_DELETEASSETREQUEST']._serialized_start=742
+  _globals['_DELETEASSETREQUEST']._serialized_end=776
+  _globals['_ASSETSERVICE']._serialized_start=779
+  _globals['_ASSETSERVICE']._serialized_end=1135
 # @@protoc_insertion_point(module_scope)

@@ -19,10 +19,12 @@ class Asset(_message.Message):
         KIND_IMAGE: _ClassVar[Asset.Kind]
         KIND_VIDEO: _ClassVar[Asset.Kind]
         KIND_DATA: _ClassVar[Asset.Kind]
+        KIND_AUDIO: _ClassVar[Asset.Kind]
     KIND_UNSPECIFIED: Asset.Kind
     KIND_IMAGE: Asset.Kind
     KIND_VIDEO: Asset.Kind
     KIND_DATA: Asset.Kind
+    KIND_AUDIO: Asset.Kind
     NAME_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]

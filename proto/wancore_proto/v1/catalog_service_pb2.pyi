@@ -120,6 +120,7 @@ class InputDeclaration(_message.Message):
         TYPE_CAMERA_PATH: _ClassVar[InputDeclaration.Type]
         TYPE_TRACKS: _ClassVar[InputDeclaration.Type]
         TYPE_BOXES: _ClassVar[InputDeclaration.Type]
+        TYPE_AUDIO: _ClassVar[InputDeclaration.Type]
     TYPE_UNSPECIFIED: InputDeclaration.Type
     TYPE_IMAGE: InputDeclaration.Type
     TYPE_VIDEO: InputDeclaration.Type
@@ -127,6 +128,7 @@ class InputDeclaration(_message.Message):
     TYPE_CAMERA_PATH: InputDeclaration.Type
     TYPE_TRACKS: InputDeclaration.Type
     TYPE_BOXES: InputDeclaration.Type
+    TYPE_AUDIO: InputDeclaration.Type
     ROLE_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]

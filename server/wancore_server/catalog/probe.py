@@ -32,6 +32,7 @@ TYPES = {
     InputType.IMAGE: Declaration.TYPE_IMAGE,
     InputType.VIDEO: Declaration.TYPE_VIDEO,
     InputType.MASK: Declaration.TYPE_MASK,
+    InputType.AUDIO: Declaration.TYPE_AUDIO,
     InputType.CAMERA_PATH: Declaration.TYPE_CAMERA_PATH,
     InputType.TRACKS: Declaration.TYPE_TRACKS,
     InputType.BOXES: Declaration.TYPE_BOXES,

@@ -1,7 +1,8 @@
 """What a file holds, and the same content written again by ourselves.
 
 Workers read only what was written here: a worker holds weights and a GPU, and must not run a demuxer
-over a stranger's bytes. Pictures become PNG, video becomes FFV1 in Matroska: lossless both.
+over a stranger's bytes. Pictures become PNG, video becomes FFV1 in Matroska, sound (alone, or a video's)
+the mean of its channels in floats: all lossless.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import av
 import numpy as np
 from wancore_proto.v1 import asset_service_pb2
 
+from wancore.media.audio import MAX_SECONDS as MAX_SOUND_SECONDS
+from wancore.media.audio import Unsuitable as TooLong
 from wancore.media.image import IMAGE_FORMATS, read_image
 from wancore.media.video import OPTIONS, Unsuitable, check_frame, rgb, upright
+from wancore_server.decoder.sound import NoSound, SoundCopy, copy_sound, is_sound
 from wancore_server.wire import wire_pb2
 
 Kind = asset_service_pb2.Asset.Kind
@@ -41,8 +45,10 @@ def decode(path: Path, clean: Path, limits: Limits) -> wire_pb2.Decoded:
         start = file.read(SNIFFED)
     if is_picture(start) and not is_gif(start):
         return decode_picture(path, clean, limits)
-    if is_video(start):
+    if is_video(start) and has_pictures(path):
         return decode_video(path, clean, limits)
+    if is_video(start) or is_sound(start):
+        return decode_sound(path, clean)
     return wire_pb2.Decoded(kind=Kind.KIND_DATA)
 
 
@@ -61,6 +67,27 @@ def is_video(start: bytes) -> bool:
     return (start[:4] == b"RIFF" and start[8:12] == b"AVI ") or (
         start[:1] == b"\x47" and len(start) >= SNIFFED
     )
+
+
+def has_pictures(path: Path) -> bool:
+    """Whether a container has pictures that move (the cover of a song does not), or is damaged."""
+    try:
+        with av.open(str(path.absolute()), options=OPTIONS) as source:
+            return any(not s.disposition & av.stream.Disposition.attached_pic for s in source.streams.video)
+    except (av.FFmpegError, UnicodeError, OSError):
+        return True
+
+
+def decode_sound(path: Path, clean: Path) -> wire_pb2.Decoded:
+    try:
+        copy_sound(path, clean)
+    except NoSound as error:
+        raise NotAccepted(str(error)) from error
+    except TooLong as error:
+        raise NotAccepted(f"at most {MAX_SOUND_SECONDS // 60} minutes of sound") from error
+    except (av.FFmpegError, UnicodeError, OSError) as error:
+        raise NotAccepted("this sound is damaged") from error
+    return wire_pb2.Decoded(kind=Kind.KIND_AUDIO)
 
 
 def decode_picture(path: Path, clean: Path, limits: Limits) -> wire_pb2.Decoded:
@@ -90,17 +117,17 @@ def decode_video(path: Path, clean: Path, limits: Limits) -> wire_pb2.Decoded:
             stream = source.streams.best("video")
             if not isinstance(stream, av.VideoStream):
                 raise NotAccepted("this file has no video stream")
-            return rewrite(source, stream, clean, limits)
-    except Unsuitable as error:
+            return rewrite(source, stream, path, clean, limits)
+    except (Unsuitable, TooLong, NoSound) as error:
         raise NotAccepted(str(error)) from error
     except (av.FFmpegError, UnicodeError, OSError) as error:
         raise NotAccepted("this video is damaged") from error
 
 
 def rewrite(
-    source: av.container.InputContainer, stream: av.VideoStream, clean: Path, limits: Limits
+    source: av.container.InputContainer, stream: av.VideoStream, path: Path, clean: Path, limits: Limits
 ) -> wire_pb2.Decoded:
-    """Decodes frame by frame, so that memory stays small whatever the length."""
+    """Decodes frame by frame, so that memory stays small whatever the length; the sound beside it."""
     from av.video.reformatter import VideoReformatter
 
     rate = Fraction(stream.average_rate or stream.guessed_rate or 0)
@@ -111,6 +138,7 @@ def rewrite(
     with av.open(str(clean.absolute()), "w", format="matroska") as target:
         out = target.add_stream("ffv1", rate=rate.limit_denominator(100_000))
         out.pix_fmt = "bgr0"
+        sound = SoundCopy(path, target)
         for frame in source.decode(stream):
             if count >= limits.frames or count > MAX_SECONDS * rate:
                 raise NotAccepted(f"at most {limits.frames} frames and {MAX_SECONDS // 60} minutes")
@@ -127,8 +155,10 @@ def rewrite(
             fresh.pts, fresh.time_base = count, 1 / rate.limit_denominator(100_000)
             target.mux(out.encode(fresh))
             count += 1
+            sound.until(count / rate)
         if count:
             target.mux(out.encode(None))
+            sound.rest()
     if not count:
         raise NotAccepted("this video has no frames")
     return wire_pb2.Decoded(kind=Kind.KIND_VIDEO, width=size[0], height=size[1], frame_count=count)

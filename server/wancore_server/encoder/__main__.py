@@ -17,6 +17,7 @@ from wancore_proto.v1 import frames_pb2
 from wancore_server.child import die_with_parent, inherited_socket
 from wancore_server.encoder.h264 import H264Block
 from wancore_server.encoder.pictures import jpeg, png
+from wancore_server.encoder.sound import SoundTrack
 from wancore_server.wire import wire_pb2
 from wancore_server.wire.framing import framed, receive
 
@@ -42,7 +43,8 @@ def coded(task: wire_pb2.EncodeBlock, quality: int, crf: int) -> Iterator[Coded]
     else:
         fragmented = task.encoding == frames_pb2.ENCODING_H264_FMP4
         rate = (task.frame_rate.numerator, task.frame_rate.denominator)
-        block = H264Block(frames, rate, task.first_frame, task.fragment, crf)
+        sound = SoundTrack.of(Path(task.sound_path)) if task.sound_path and fragmented else None
+        block = H264Block(frames, rate, task.first_frame, task.fragment, crf, sound, task.comment)
         init, fragment = block.fmp4() if fragmented else block.annex_b()
         if task.fragment == 0:
             yield Coded(init, 0, 0, block.codec)

@@ -28,6 +28,10 @@ class Spool:
     def path(self, job: str, attempt: int) -> Path:
         return self.folder / job / f"{attempt}.rgb"
 
+    def sound(self, job: str, attempt: int) -> Path:
+        """WAV of what is heard with the frames; there is none with a silent video."""
+        return self.path(job, attempt).with_suffix(".wav")
+
     def prepare(self, job: str, attempt: int) -> Path:
         """An empty file for a new attempt; what earlier ones left is removed."""
         path = self.path(job, attempt)

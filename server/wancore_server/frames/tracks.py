@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,10 +103,15 @@ class Track:
 
 
 class Tracks:
-    """All tracks in use; idle ones are loaded again from their files."""
+    """All tracks in use; idle ones are loaded again from their files.
 
-    def __init__(self, spool: Spool, encoders: EncoderPool) -> None:
-        self.spool, self.encoders = spool, encoders
+    `comment(job)`: what the metadata of its video says.
+    """
+
+    def __init__(
+        self, spool: Spool, encoders: EncoderPool, comment: Callable[[LiveJob], str] = lambda live: ""
+    ) -> None:
+        self.spool, self.encoders, self.comment = spool, encoders, comment
         self.open: dict[tuple[str, int, Encoding], Track] = {}
 
     def track(self, job: str, attempt: int, encoding: Encoding) -> Track:
@@ -135,7 +140,7 @@ class Tracks:
         return track.blocks[number]
 
     async def encode(self, live: LiveJob, attempt: int, track: Track, frames: Frames) -> None:
-        shape = live.info.format
+        shape, sound = live.info.format, self.spool.sound(live.id, attempt)
         task = wire_pb2.EncodeBlock(
             encoding=track.encoding,
             spool_path=str(self.spool.path(live.id, attempt)),
@@ -148,6 +153,8 @@ class Tracks:
             track_path=str(track.path),
             track_bytes=track.size,
             fragment=frames.block,
+            sound_path=str(sound) if sound.exists() else "",
+            comment=self.comment(live),
         )
         try:
             done = await self.encoders.encode(task)
@@ -173,7 +180,9 @@ class Tracks:
         return self.track(live.id, attempt, encoding).size
 
     def path(self, job: str, attempt: int, encoding: Encoding) -> Path:
-        """The file of a finished track."""
+        """The file of a finished track; of no encoding: the sound."""
+        if encoding == frames_pb2.ENCODING_UNSPECIFIED:
+            return self.spool.sound(job, attempt)
         if encoding == frames_pb2.ENCODING_RAW_RGB8:
             return self.spool.path(job, attempt)
         return self.track(job, attempt, encoding).path

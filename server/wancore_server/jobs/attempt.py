@@ -112,6 +112,9 @@ class Attempt:
                 self.preview(message.preview)
             elif kind == "block":
                 entries.append(self.block(message.block))
+            elif kind == "sound":
+                await self.flush(entries)
+                await self.heard(message.sound.size_bytes)
             elif kind == "need_room":
                 await self.flush(entries)
                 await self.make_room(message.need_room.total_bytes)
@@ -150,6 +153,18 @@ class Attempt:
         entry = event(self.number, header=header)
         await self.around.ledger.append(self.live, self.number, ACTIVE, [entry], edit)
         self.moved()
+
+    async def heard(self, size: int) -> None:
+        """The sound is there before the first frame, as a file of its own."""
+        artifact = job_pb2.Artifact(
+            name=f"jobs/{self.live.id}/artifacts/0", size_bytes=size, media_type="audio/wav"
+        )
+
+        def edit(info: job_pb2.Job) -> None:
+            info.artifacts.append(artifact)
+
+        entry = event(self.number, artifact=job_pb2.ArtifactReady(artifact=artifact))
+        await self.around.ledger.append(self.live, self.number, ACTIVE, [entry], edit)
 
     def moved(self) -> None:
         self.last_progress = time.monotonic()
@@ -226,7 +241,8 @@ class Attempt:
         seconds = time.monotonic() - self.started
         artifacts: list[job_pb2.Artifact] = []
         problem: ApiError | None = None
-        for number, encoding in enumerate(self.live.info.spec.delivery.encodings):
+        there = len(self.live.info.artifacts)
+        for number, encoding in enumerate(self.live.info.spec.delivery.encodings, there):
             if not self.live.frame_count:
                 break
             self.live.progress = job_pb2.StageProgress(stage=job_pb2.STAGE_ENCODING_OUTPUT)

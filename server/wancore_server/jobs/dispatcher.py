@@ -128,6 +128,7 @@ class Dispatcher:
         def edit(info: job_pb2.Job) -> None:
             info.ClearField("format")
             info.ClearField("start_time")
+            info.ClearField("artifacts")
 
         started = event(
             number, attempt_started=job_pb2.AttemptStarted(attempt=number, reason=self.reason(live))

@@ -80,7 +80,7 @@ class Canary(_message.Message):
     def __init__(self, scratch_path: _Optional[str] = ...) -> None: ...
 
 class FromWorker(_message.Message):
-    __slots__ = ("ready", "beat", "settled", "progress", "preview", "block", "need_room", "ended", "canary", "resident")
+    __slots__ = ("ready", "beat", "settled", "progress", "preview", "block", "need_room", "ended", "canary", "resident", "sound")
     READY_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +91,7 @@ class FromWorker(_message.Message):
     ENDED_FIELD_NUMBER: _ClassVar[int]
     CANARY_FIELD_NUMBER: _ClassVar[int]
     RESIDENT_FIELD_NUMBER: _ClassVar[int]
+    SOUND_FIELD_NUMBER: _ClassVar[int]
     ready: Ready
     beat: Beat
     settled: Settled
@@ -101,7 +102,8 @@ class FromWorker(_message.Message):
     ended: Ended
     canary: CanaryDone
     resident: Resident
-    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[PreviewMade, _Mapping]] = ..., block: _Optional[_Union[BlockWritten, _Mapping]] = ..., need_room: _Optional[_Union[NeedRoom, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., canary: _Optional[_Union[CanaryDone, _Mapping]] = ..., resident: _Optional[_Union[Resident, _Mapping]] = ...) -> None: ...
+    sound: SoundWritten
+    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[PreviewMade, _Mapping]] = ..., block: _Optional[_Union[BlockWritten, _Mapping]] = ..., need_room: _Optional[_Union[NeedRoom, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., canary: _Optional[_Union[CanaryDone, _Mapping]] = ..., resident: _Optional[_Union[Resident, _Mapping]] = ..., sound: _Optional[_Union[SoundWritten, _Mapping]] = ...) -> None: ...
 
 class Ready(_message.Message):
     __slots__ = ("device",)
@@ -163,6 +165,14 @@ class BlockWritten(_message.Message):
     crc32c: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., first_frame: _Optional[int] = ..., frame_count: _Optional[int] = ..., offset_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., crc32c: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class SoundWritten(_message.Message):
+    __slots__ = ("lease", "size_bytes")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    lease: Lease
+    size_bytes: int
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
 class NeedRoom(_message.Message):
     __slots__ = ("lease", "total_bytes")
     LEASE_FIELD_NUMBER: _ClassVar[int]
@@ -215,7 +225,7 @@ class Resident(_message.Message):
     def __init__(self, models: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EncodeBlock(_message.Message):
-    __slots__ = ("task", "encoding", "spool_path", "offset_bytes", "first_frame", "frame_count", "width", "height", "frame_rate", "track_path", "track_bytes", "fragment")
+    __slots__ = ("task", "encoding", "spool_path", "offset_bytes", "first_frame", "frame_count", "width", "height", "frame_rate", "track_path", "track_bytes", "fragment", "sound_path", "comment")
     TASK_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     SPOOL_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -228,6 +238,8 @@ class EncodeBlock(_message.Message):
     TRACK_PATH_FIELD_NUMBER: _ClassVar[int]
     TRACK_BYTES_FIELD_NUMBER: _ClassVar[int]
     FRAGMENT_FIELD_NUMBER: _ClassVar[int]
+    SOUND_PATH_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
     task: int
     encoding: _frames_pb2.Encoding
     spool_path: str
@@ -240,7 +252,9 @@ class EncodeBlock(_message.Message):
     track_path: str
     track_bytes: int
     fragment: int
-    def __init__(self, task: _Optional[int] = ..., encoding: _Optional[_Union[_frames_pb2.Encoding, str]] = ..., spool_path: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., first_frame: _Optional[int] = ..., frame_count: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_rate: _Optional[_Union[_frames_pb2.FrameRate, _Mapping]] = ..., track_path: _Optional[str] = ..., track_bytes: _Optional[int] = ..., fragment: _Optional[int] = ...) -> None: ...
+    sound_path: str
+    comment: str
+    def __init__(self, task: _Optional[int] = ..., encoding: _Optional[_Union[_frames_pb2.Encoding, str]] = ..., spool_path: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., first_frame: _Optional[int] = ..., frame_count: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_rate: _Optional[_Union[_frames_pb2.FrameRate, _Mapping]] = ..., track_path: _Optional[str] = ..., track_bytes: _Optional[int] = ..., fragment: _Optional[int] = ..., sound_path: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
 
 class BlockEncoded(_message.Message):
     __slots__ = ("task", "problem", "pieces", "seconds")

@@ -15,7 +15,7 @@ from typing import Any, cast
 from numpy.typing import NDArray
 from wancore_proto.v1 import frames_pb2, job_pb2
 
-from wancore.events import Accepted, Event, Finished, Frames, Loading, Preview, Progress
+from wancore.events import Accepted, Event, Finished, Frames, Loading, Preview, Progress, SoundTrack
 from wancore.request import parse_request
 from wancore_server.clock import duration
 from wancore_server.errors import cut
@@ -23,6 +23,7 @@ from wancore_server.wire import wire_pb2
 from wancore_server.worker.failures import is_out_of_memory, status_of
 from wancore_server.worker.link import Link
 from wancore_server.worker.runners import Runners
+from wancore_server.worker.soundfile import write_wav
 from wancore_server.worker.spoolfile import Cancelled, SpoolFile
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,9 @@ class WorkerAttempt:
         elif isinstance(event, Preview):
             if self.command.previews:
                 self.link.send(preview=wire_pb2.PreviewMade(lease=self.lease, pictures=pictures(event)))
+        elif isinstance(event, SoundTrack):
+            size = write_wav(self.spool.path.with_suffix(".wav"), event)
+            self.link.send(sound=wire_pb2.SoundWritten(lease=self.lease, size_bytes=size))
         elif isinstance(event, Frames):
             self.write(event)
         elif isinstance(event, Finished):

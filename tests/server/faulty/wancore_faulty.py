@@ -39,6 +39,7 @@ class FaultyParameters(BaseModel):
     block_s: float = Field(default=0.0, ge=0, le=600, description="time of a decoded block")
     block_frames: int = Field(default=4, ge=1, le=64)
     hold_s: float = Field(default=60.0, ge=0, le=600, description="how long `hold` and `sleep` last")
+    sound_s: float = Field(default=0.0, ge=0, le=60, description="seconds of a tone to be heard; 0: none")
     hidden_count: bool = Field(default=False, description="do not tell the number of frames beforehand")
 
 
@@ -49,6 +50,14 @@ def picture(seed: int, index: int, width: int, height: int) -> Any:
     y, x = np.mgrid[0:height, 0:width]
     planes = [(x * (k + 1) + y * 3 + index * 7 * (k + 1) + seed * 13) % 256 for k in range(3)]
     return np.stack(planes, axis=-1).astype(np.uint8)
+
+
+def tone(seconds: float) -> Any:
+    import numpy as np
+
+    from wancore.events import SoundTrack
+
+    return SoundTrack(np.sin(np.arange(int(seconds * 16_000)) / 5).astype(np.float32) / 2, 16_000)
 
 
 class FaultyRunner:
@@ -71,8 +80,10 @@ class FaultyRunner:
         for part, stage in (("inputs", "inputs"), ("text encoder", "text"), ("transformer", "loading")):
             yield Loading(part)
             self.fail(p, stage)
-        for path in request.inputs.values():
-            self.look_at(path)
+        for role, path in request.inputs.items():
+            self.look_at(role, path)
+        if p.sound_s:
+            yield tone(p.sound_s)
         for step in range(steps):
             self.fail(p, "denoising")
             self.pause(p, p.step_s)
@@ -88,10 +99,14 @@ class FaultyRunner:
             yield Frames(first, np.stack([picture(seed, first + k, width, height) for k in range(count)]))
         yield Finished(frames, 0.1, {"denoising": p.step_s * steps})
 
-    def look_at(self, path: Path) -> None:
+    def look_at(self, role: str, path: Path) -> None:
+        from wancore.media.audio import read_audio
         from wancore.media.image import read_image
         from wancore.media.video import read_video
 
+        if role == "audio":
+            read_audio(path)
+            return
         (read_video if path.suffix == ".mkv" or path.read_bytes()[:4] == b"\x1aE\xdf\xa3" else read_image)(
             path
         )
@@ -151,6 +166,7 @@ def wancore_families() -> Iterable[Any]:
             InputSpec("image", InputType.IMAGE, "a picture"),
             InputSpec("video", InputType.VIDEO, "a video"),
             InputSpec("tracks", InputType.TRACKS, "points"),
+            InputSpec("audio", InputType.AUDIO, "sound"),
         )
         parameters = FaultyParameters
 
