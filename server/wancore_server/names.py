@@ -46,6 +46,21 @@ def matched(name: str, collection: str, pattern: re.Pattern[str], shape: str, fi
     return rest
 
 
+def id_of(name: str) -> str:
+    """A place below a folder as an id: `High/Style.safetensors` as `high-style`."""
+    plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower().removesuffix(".safetensors"))
+    return re.sub(r"^[._-]+", "", plain)[:56]
+
+
+def unique(id: str, taken: set[str]) -> str:
+    """`id`, or with a number behind it; `taken` then has it."""
+    result, number = id, 2
+    while result in taken:
+        result, number = f"{id}-{number}", number + 1
+    taken.add(result)
+    return result
+
+
 def request_id(text: str) -> str:
     """A UUID of version 4, or '' for none. Raises `ApiError`."""
     if not text:

@@ -62,6 +62,7 @@ def pools(town: Town, client_jobs: list[str]) -> Pools:
         "name": [*client_jobs, *(f"{job}/artifacts/0" for job in client_jobs), *families, "workers/9"],
         "family": families,
         "model": ["", "models/none"],
+        "lora": ["loras/none"],
         "worker": ["workers/9"],
         "request_id": ["", "6f0d8a4c-3a5b-4c6d-8e7f-90a1b2c3d4e5"],
         "inputs": [f"assets/sha256-{'0' * 64}"],

@@ -21,6 +21,7 @@ from wancore.errors import InvalidInput, PluginError
 from wancore.events import Event
 from wancore.kernels.attention import Attention, use
 from wancore.kernels.attention.registry import all_backends
+from wancore.lora.held import Shelf
 from wancore.lora.request import located
 from wancore.lora.runtime import LoraOptions
 from wancore.plugins import PluginManager, plugin_manager
@@ -41,7 +42,10 @@ class Engine:
         ...
     """
 
-    def __init__(self, settings: Settings, plugins: PluginManager | None = None) -> None:
+    def __init__(
+        self, settings: Settings, plugins: PluginManager | None = None, shelf: Shelf | None = None
+    ) -> None:
+        """`shelf`: LoRA files that are held in memory, shared with other engines."""
         self.settings = settings
         self.plugins = plugins or plugin_manager()
         self.device = pick_device(settings.device)
@@ -49,6 +53,7 @@ class Engine:
         self.attention = Attention(settings.attention, all_backends(self.plugins))
         self.attention.check(self.device)
         self.prompts = PromptCache()
+        self.shelf = shelf or Shelf(pinned=self.device.type == "cuda")
         self._models: Models | None = None
 
     @cached_property
@@ -79,7 +84,7 @@ class Engine:
         """The request's adapters, and how they are applied; from headers alone."""
         settings = self.settings
         options = LoraOptions(settings.lora_mode, settings.lora_streaming, settings.lora_timing)
-        return LoraUse(located(request.loras, settings.models), options)
+        return LoraUse(located(request.loras, settings.models, self.shelf), options)
 
     def locate(self, name: str) -> Path:
         """A file or folder by its path, or by its name under the models folder."""

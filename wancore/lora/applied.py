@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from wancore.errors import WancoreError
 from wancore.lora.branch import Branches
 from wancore.lora.choose import Choice
+from wancore.lora.held import HeldFile
 from wancore.lora.in_floats import InFloats
 from wancore.lora.merge import Merged
 from wancore.lora.read import LoraFile
@@ -36,10 +37,11 @@ def claim(modules: Sequence[nn.Module]) -> None:
 
 @dataclass(frozen=True)
 class Lora:
-    """An adapter that was asked for, and its file."""
+    """An adapter that was asked for, and its file; `held`: what of it is in memory already."""
 
     spec: LoraSpec
     path: Path
+    held: HeldFile | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass

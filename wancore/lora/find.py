@@ -49,11 +49,15 @@ def in_folder(path: Path) -> Path:
     return files[0]
 
 
+def lora_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """All LoRA files below `folder` by their names there, without suffix."""
+    for file in sorted(folder.rglob("*" + SUFFIX)):
+        yield file.relative_to(folder).with_suffix("").as_posix(), file
+
+
 def lora_names(models: Path) -> Iterator[str]:
     """The names of all LoRA files below `loras/`, without suffix."""
-    folder = models / FOLDER
-    for file in sorted(folder.rglob("*" + SUFFIX)):
-        yield file.relative_to(folder).with_suffix("").as_posix()
+    return (name for name, _ in lora_files(models / FOLDER))
 
 
 def nearest(models: Path, name: str) -> str:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from wancore.checkpoints.known import KnownFamily, known_families
 from wancore.checkpoints.listing import counted, few
 from wancore.checkpoints.open import open_view
-from wancore.checkpoints.prefix import peel_prefix
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
 from wancore.lora.deltas import Delta, LowRank, Shape
+from wancore.lora.foreign import refuse_foreign
 from wancore.lora.group import Group, changed_shape
+from wancore.lora.held import HeldFile
 from wancore.lora.keys import Key, Place, Role, in_diffusers_names, parse_key, place
 from wancore.lora.names import NameTable, is_image_branch
 from wancore.lora.scale import find_scales
@@ -58,7 +58,7 @@ class Sorted:
 
 
 def read_lora(
-    source: FileView | Path | str,
+    source: HeldFile | FileView | Path | str,
     table: NameTable,
     *,
     allow_unmatched: bool = False,
@@ -71,13 +71,14 @@ def read_lora(
     Raises `CheckpointError`, naming the key: unmatched, incomplete, of another shape, not finite; for files
     of families that only look like a LoRA; and for files that change nothing.
     """
-    view = source if isinstance(source, FileView) else open_view(source)
+    opened = source if isinstance(source, HeldFile | FileView) else open_view(source)
+    view = opened.view if isinstance(opened, HeldFile) else opened
     refuse_foreign(view)
     found = sort_keys(view, table)
     if found.unmatched and not allow_unmatched:
         problem = f"does not fit this model: {counted('of no module of it', found.unmatched)}"
         raise CheckpointError(view.path, f"{problem}; {len(found.groups)} modules fit")
-    with view.reader() as reader:
+    with opened.reader() as reader:
         patches, notes = read_groups(view, found, table, original_norm, reader.tensor)
     if not patches:
         raise CheckpointError(view.path, "changes nothing of this model")
@@ -87,21 +88,6 @@ def read_lora(
     if found.unmatched:
         notes.append(f"{counted('of no module of this model, left out', found.unmatched)}")
     return LoraFile(view.path, tuple(patches), tuple(found.left_out), tuple(found.unmatched), tuple(notes))
-
-
-def refuse_foreign(view: FileView) -> None:
-    """Raises `CheckpointError` for a family's own low-rank file, which is no change of a model's weights."""
-    family = foreign_family(view)
-    if family is not None:
-        install = f" (install {family.distribution})" if family.distribution else ""
-        problem = f"belongs to the family {family.family}{install} and is no LoRA"
-        raise CheckpointError(view.path, f"{problem}; attach that family with this file")
-
-
-def foreign_family(view: FileView) -> KnownFamily | None:
-    """The family whose own low-rank file this is, if it is one."""
-    fits = known_families(peel_prefix(view).view).fits
-    return next((family for family in fits if family.kind == "low-rank"), None)
 
 
 def sort_keys(view: FileView, table: NameTable) -> Sorted:

@@ -12,22 +12,28 @@ from wancore.checkpoints.open import open_view
 from wancore.errors import WancoreError
 from wancore.lora.applied import AppliedLoras, Lora
 from wancore.lora.find import find_lora
-from wancore.lora.read import refuse_foreign
+from wancore.lora.foreign import refuse_foreign
+from wancore.lora.held import Shelf
 from wancore.lora.runtime import DEFAULTS, Expert, LoraOptions, Target, apply_loras
 from wancore.lora.spec import LoraSpec
 from wancore.sampling.hooks import NoHooks, Step
 from wancore.sampling.solver import Draw
 
 
-def located(specs: Iterable[LoraSpec], models: Path | None) -> tuple[Lora, ...]:
+def located(specs: Iterable[LoraSpec], models: Path | None, shelf: Shelf | None = None) -> tuple[Lora, ...]:
     """Each adapter with its file, found below the folder `models`, from headers alone.
 
-    Raises `InvalidInput` where there is none, `CheckpointError` where it is no adapter file.
+    `shelf`: files that are in memory already. Raises `InvalidInput` where there is none, `CheckpointError`
+    where it is no adapter file.
     """
-    loras = tuple(Lora(spec, find_lora(models, spec.name)) for spec in specs)
-    for lora in loras:
-        refuse_foreign(open_view(lora.path))
-    return loras
+    loras = []
+    for spec in specs:
+        path = find_lora(models, spec.name)
+        held = shelf.get(path) if shelf is not None else None
+        if held is None:
+            refuse_foreign(open_view(path))
+        loras.append(Lora(spec, path, held))
+    return tuple(loras)
 
 
 class RequestLoras:

@@ -112,7 +112,7 @@ def concerns(spec: LoraSpec, expert: Expert) -> bool:
 
 def read(lora: Lora, table: NameTable) -> LoraFile:
     comfyui = lora.spec.dora == "comfyui"
-    return read_lora(lora.path, table, allow_unmatched=lora.spec.partial, original_norm=comfyui)
+    return read_lora(lora.held or lora.path, table, allow_unmatched=lora.spec.partial, original_norm=comfyui)
 
 
 def selected(

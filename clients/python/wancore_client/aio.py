@@ -89,5 +89,14 @@ class AsyncClient:
     async def models(self) -> list[catalog_service_pb2.Model]:
         return await asyncio.to_thread(self.client.models)
 
+    async def loras(self) -> list[catalog_service_pb2.Lora]:
+        return await asyncio.to_thread(self.client.loras)
+
+    async def load_lora(self, name: str, worker: str = "") -> list[str]:
+        return await asyncio.to_thread(self.client.load_lora, name, worker)
+
+    async def unload_lora(self, name: str) -> list[str]:
+        return await asyncio.to_thread(self.client.unload_lora, name)
+
     async def server_info(self) -> catalog_service_pb2.ServerInfo:
         return await asyncio.to_thread(self.client.server_info)

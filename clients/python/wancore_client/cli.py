@@ -1,4 +1,4 @@
-"""`wancore-client`: generate, watch, families, models, upload, jobs, cancel."""
+"""`wancore-client`: generate, watch, families, models, loras, upload, jobs, cancel."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from wancore_proto.v1 import job_pb2
 
 from wancore_client.client import Client
 from wancore_client.errors import ApiError, WancoreClientError
 from wancore_client.generation import Generation
+from wancore_client.loras import parse_lora
 from wancore_client.output import output
 from wancore_client.progress import Display
 
@@ -40,6 +42,10 @@ def generate(
     shift: Annotated[float | None, typer.Option(help="shift of the noise schedule")] = None,
     input: Annotated[list[str] | None, typer.Option(help="ROLE=FILE, for example image=start.png")] = None,
     param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the family; JSON or text")] = None,
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:STRENGTH]", help="as `loras` lists it; also NAME:expert=high,blocks=0-9"),
+    ] = None,
     out: Out = "out.mp4",
     provenance: Provenance = True,
     address: Address = None,
@@ -59,6 +65,7 @@ def generate(
             solver=solver,
             guidance=guidance,
             shift=shift,
+            loras=[parse_lora(text) for text in lora or ()],
             inputs=dict(pair(text, "--input") for text in input or ()),
             params={name: value(text) for name, text in (pair(t, "--param") for t in param or ())},
         )
@@ -107,6 +114,45 @@ def models(address: Address = None) -> None:
             family = model.family.removeprefix("families/")
             table.add_row(model.name.removeprefix("models/"), family, "yes" if model.default_model else "")
         Console().print(table)
+
+
+@app.command()
+def loras(address: Address = None) -> None:
+    """The LoRAs that a request can name."""
+    with Client(address) as client:
+        table = Table("LoRA", "file", "what", "MB", "in memory of")
+        for lora in client.loras():
+            what = lora.problem or lora.description
+            held = ", ".join(name.removeprefix("workers/") for name in lora.resident_on)
+            row = (
+                lora.name.removeprefix("loras/"),
+                lora.display_name,
+                what,
+                f"{lora.size_bytes / 1e6:.1f}",
+                held,
+            )
+            table.add_row(*map(escape, row))
+        Console().print(table)
+
+
+@app.command()
+def load_lora(
+    name: Annotated[str, typer.Argument(help="as `loras` lists it")],
+    worker: Annotated[str, typer.Option(help="one worker instead of all")] = "",
+    address: Address = None,
+) -> None:
+    """Have the workers read a LoRA into memory."""
+    with Client(address) as client:
+        typer.echo("\n".join(client.load_lora(name, worker)))
+
+
+@app.command()
+def unload_lora(
+    name: Annotated[str, typer.Argument(help="as `loras` lists it")], address: Address = None
+) -> None:
+    """Have the workers drop a LoRA from memory."""
+    with Client(address) as client:
+        typer.echo("\n".join(client.unload_lora(name)) or "no worker held it")
 
 
 @app.command()

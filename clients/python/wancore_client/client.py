@@ -11,6 +11,8 @@ from typing import Any, Self
 import google_crc32c
 import grpc
 from wancore_proto.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     asset_service_pb2_grpc,
     catalog_service_pb2,
     catalog_service_pb2_grpc,
@@ -22,6 +24,7 @@ from wancore_proto.v1 import (
 from wancore_client.connection import UNARY_S, Connection, connection
 from wancore_client.errors import FrameDamaged, api_error
 from wancore_client.generation import Generation
+from wancore_client.loras import resolve
 from wancore_client.spec import encoding as encoding_value
 from wancore_client.spec import job_spec, resource
 from wancore_client.stream import Events
@@ -47,6 +50,7 @@ class Client:
         self.job_calls = job_service_pb2_grpc.JobServiceStub(self.calls)
         self.job_streams = job_service_pb2_grpc.JobServiceStub(self.streams)
         self.asset_calls = asset_service_pb2_grpc.AssetServiceStub(self.streams)
+        self.admin_calls = admin_service_pb2_grpc.AdminServiceStub(self.calls)
         self.catalog_calls = catalog_service_pb2_grpc.CatalogServiceStub(self.calls)
 
     def __enter__(self) -> Self:
@@ -84,7 +88,7 @@ class Client:
         role -> file (uploaded first) or asset name. Stop iterating, and the server cancels the job after
         its grace; `Generation.cancel` does so at once.
         """
-        spec = job_spec(prompt, inputs=self.uploaded(inputs), **request)
+        spec = self.spec(prompt, inputs, request)
         view = self.view(encoding, latest)
         first = job_service_pb2.GenerateRequest(spec=spec, request_id=str(uuid.uuid4()), view=view)
         job = ""
@@ -135,6 +139,14 @@ class Client:
         mode = job_service_pb2.DELIVERY_MODE_LATEST if latest else job_service_pb2.DELIVERY_MODE_ALL
         return job_service_pb2.View(encoding=encoding_value(encoding), mode=mode)
 
+    def spec(
+        self, prompt: str, inputs: Mapping[str, str | Path] | None, request: Mapping[str, Any]
+    ) -> job_pb2.JobSpec:
+        """A request whose files are uploaded and whose LoRAs have their names."""
+        spec = job_spec(prompt, inputs=self.uploaded(inputs), **request)
+        resolve(spec.loras, self.loras)
+        return spec
+
     def uploaded(self, inputs: Mapping[str, str | Path] | None) -> dict[str, str]:
         """Files of inputs as assets; names of assets stay."""
         return {
@@ -148,7 +160,7 @@ class Client:
         validate_only: bool = False, **request: Any,
     ) -> job_pb2.Job:  # fmt: skip
         """Queues a job without following it; keywords as for `generate`."""
-        spec = job_spec(prompt, inputs=self.uploaded(inputs), **request)
+        spec = self.spec(prompt, inputs, request)
         message = job_service_pb2.CreateJobRequest(
             spec=spec, request_id=request_id or str(uuid.uuid4()), validate_only=validate_only
         )
@@ -216,6 +228,22 @@ class Client:
         return list(
             self.pages(self.catalog_calls.ListModels, catalog_service_pb2.ListModelsRequest(), "models")
         )
+
+    def loras(self) -> list[catalog_service_pb2.Lora]:
+        """The LoRAs that a request can name, as they lie in the server's folder now."""
+        return list(self.pages(self.catalog_calls.ListLoras, catalog_service_pb2.ListLorasRequest(), "loras"))
+
+    def load_lora(self, name: str, worker: str = "") -> list[str]:
+        """Has workers (all, or one) read a LoRA into memory; their names. Needs the scope admin."""
+        request = admin_service_pb2.LoadLoraRequest(
+            lora=resource("loras", name), worker=resource("workers", worker)
+        )
+        return list(self.call(self.admin_calls.LoadLora, request).workers)
+
+    def unload_lora(self, name: str) -> list[str]:
+        """Has workers drop a LoRA from memory; their names. Needs the scope admin."""
+        request = admin_service_pb2.UnloadLoraRequest(lora=resource("loras", name))
+        return list(self.call(self.admin_calls.UnloadLora, request).workers)
 
     def plugins(self) -> list[catalog_service_pb2.Plugin]:
         return list(

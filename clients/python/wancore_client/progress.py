@@ -8,6 +8,7 @@ from typing import Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 from wancore_proto.v1 import job_pb2
 
 from wancore_client.generation import Generation
@@ -57,7 +58,9 @@ class Display:
         elif kind == "header" and event.header.HasField("format"):
             self.bars.update(self.made, total=event.header.format.frame_count or None)
         elif kind == "warning":
-            self.console.print(f"[yellow]{cast(job_pb2.Warning, event.warning).message}[/]")
+            warning = cast(job_pb2.Warning, event.warning)
+            style = "dim" if warning.reason == "NOTE" else "yellow"
+            self.console.print(Text(warning.message, style=style))
         elif kind == "attempt_started" and event.attempt_started.attempt > 1:
             self.frames = 0
             self.bars.update(self.made, completed=0)

@@ -11,6 +11,7 @@ from wancore_proto.v1 import frames_pb2, job_pb2
 
 from wancore_client.errors import WancoreClientError
 from wancore_client.frames import ENCODINGS
+from wancore_client.loras import LoraValue, lora_uses
 
 PRIORITIES = {
     "low": job_pb2.PRIORITY_LOW,
@@ -36,13 +37,15 @@ def job_spec(
     params: Mapping[str, Any] | None = None,
     inputs: Mapping[str, str] | None = None,
     methods: Mapping[str, Mapping[str, Any]] | None = None,
+    loras: Sequence[LoraValue] = (),
     previews: bool = False,
     keep: Sequence[str] = (),
     priority: str = "normal",
     max_seconds: float | None = None,
 ) -> job_pb2.JobSpec:
     """`size` (width, height) in pixels; `inputs`: role -> asset name; `methods`: name -> parameters;
-    `keep`: encodings to make files of; `max_seconds`: how long it may run. None: the server's default."""
+    `loras`: see `loras.lora_uses`; `keep`: encodings to make files of; `max_seconds`: how long it may run.
+    None: the server's default."""
     spec = job_pb2.JobSpec(prompt=prompt, inputs=dict(inputs or {}))
     spec.family = resource("families", family)
     spec.model = resource("models", model)
@@ -60,6 +63,7 @@ def job_spec(
         spec.seed = seed
     spec.params.update(dict(params or {}))
     spec.sampling.CopyFrom(sampling(steps, solver, guidance, shift, methods))
+    spec.loras.extend(lora_uses(loras))
     spec.delivery.previews = previews
     spec.delivery.encodings.extend(encoding(name) for name in keep)
     spec.priority = chosen(PRIORITIES, priority, "priority")

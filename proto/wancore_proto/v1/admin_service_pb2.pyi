@@ -37,6 +37,32 @@ class UnloadModelResponse(_message.Message):
     workers: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, workers: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class LoadLoraRequest(_message.Message):
+    __slots__ = ("lora", "worker")
+    LORA_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    lora: str
+    worker: str
+    def __init__(self, lora: _Optional[str] = ..., worker: _Optional[str] = ...) -> None: ...
+
+class LoadLoraResponse(_message.Message):
+    __slots__ = ("workers",)
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    workers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, workers: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class UnloadLoraRequest(_message.Message):
+    __slots__ = ("lora",)
+    LORA_FIELD_NUMBER: _ClassVar[int]
+    lora: str
+    def __init__(self, lora: _Optional[str] = ...) -> None: ...
+
+class UnloadLoraResponse(_message.Message):
+    __slots__ = ("workers",)
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    workers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, workers: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ListWorkersRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -48,7 +74,7 @@ class ListWorkersResponse(_message.Message):
     def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("name", "state", "device", "job", "rank_count", "restart_count", "models", "quarantined_families", "memory_bytes")
+    __slots__ = ("name", "state", "device", "job", "rank_count", "restart_count", "models", "quarantined_families", "memory_bytes", "loras")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Worker.State]
@@ -72,6 +98,7 @@ class Worker(_message.Message):
     MODELS_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FAMILIES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LORAS_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: Worker.State
     device: str
@@ -81,7 +108,8 @@ class Worker(_message.Message):
     models: _containers.RepeatedScalarFieldContainer[str]
     quarantined_families: _containers.RepeatedScalarFieldContainer[str]
     memory_bytes: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Worker.State, str]] = ..., device: _Optional[str] = ..., job: _Optional[str] = ..., rank_count: _Optional[int] = ..., restart_count: _Optional[int] = ..., models: _Optional[_Iterable[str]] = ..., quarantined_families: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
+    loras: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Worker.State, str]] = ..., device: _Optional[str] = ..., job: _Optional[str] = ..., rank_count: _Optional[int] = ..., restart_count: _Optional[int] = ..., models: _Optional[_Iterable[str]] = ..., quarantined_families: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ..., loras: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RestartWorkerRequest(_message.Message):
     __slots__ = ("name",)

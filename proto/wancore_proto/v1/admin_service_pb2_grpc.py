@@ -45,6 +45,16 @@ class AdminServiceStub:
                 request_serializer=wancore_dot_v1_dot_admin__service__pb2.UnloadModelRequest.SerializeToString,
                 response_deserializer=wancore_dot_v1_dot_admin__service__pb2.UnloadModelResponse.FromString,
                 _registered_method=True)
+        self.LoadLora = channel.unary_unary(
+                '/wancore.v1.AdminService/LoadLora',
+                request_serializer=wancore_dot_v1_dot_admin__service__pb2.LoadLoraRequest.SerializeToString,
+                response_deserializer=wancore_dot_v1_dot_admin__service__pb2.LoadLoraResponse.FromString,
+                _registered_method=True)
+        self.UnloadLora = channel.unary_unary(
+                '/wancore.v1.AdminService/UnloadLora',
+                request_serializer=wancore_dot_v1_dot_admin__service__pb2.UnloadLoraRequest.SerializeToString,
+                response_deserializer=wancore_dot_v1_dot_admin__service__pb2.UnloadLoraResponse.FromString,
+                _registered_method=True)
         self.ListWorkers = channel.unary_unary(
                 '/wancore.v1.AdminService/ListWorkers',
                 request_serializer=wancore_dot_v1_dot_admin__service__pb2.ListWorkersRequest.SerializeToString,
@@ -80,6 +90,20 @@ class AdminServiceServicer:
 
     def UnloadModel(self, request, context):
         """Drops a model's weights wherever no job uses them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoadLora(self, request, context):
+        """Reads an adapter's file into a worker's memory, so that a job that names it need not wait for the disk.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadLora(self, request, context):
+        """Drops an adapter's file from the memory of all workers. Jobs can still name it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +149,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.UnloadModel,
                     request_deserializer=wancore_dot_v1_dot_admin__service__pb2.UnloadModelRequest.FromString,
                     response_serializer=wancore_dot_v1_dot_admin__service__pb2.UnloadModelResponse.SerializeToString,
+            ),
+            'LoadLora': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadLora,
+                    request_deserializer=wancore_dot_v1_dot_admin__service__pb2.LoadLoraRequest.FromString,
+                    response_serializer=wancore_dot_v1_dot_admin__service__pb2.LoadLoraResponse.SerializeToString,
+            ),
+            'UnloadLora': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadLora,
+                    request_deserializer=wancore_dot_v1_dot_admin__service__pb2.UnloadLoraRequest.FromString,
+                    response_serializer=wancore_dot_v1_dot_admin__service__pb2.UnloadLoraResponse.SerializeToString,
             ),
             'ListWorkers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWorkers,
@@ -202,6 +236,60 @@ class AdminService:
             '/wancore.v1.AdminService/UnloadModel',
             wancore_dot_v1_dot_admin__service__pb2.UnloadModelRequest.SerializeToString,
             wancore_dot_v1_dot_admin__service__pb2.UnloadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadLora(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wancore.v1.AdminService/LoadLora',
+            wancore_dot_v1_dot_admin__service__pb2.LoadLoraRequest.SerializeToString,
+            wancore_dot_v1_dot_admin__service__pb2.LoadLoraResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadLora(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wancore.v1.AdminService/UnloadLora',
+            wancore_dot_v1_dot_admin__service__pb2.UnloadLoraRequest.SerializeToString,
+            wancore_dot_v1_dot_admin__service__pb2.UnloadLoraResponse.FromString,
             options,
             channel_credentials,
             insecure,

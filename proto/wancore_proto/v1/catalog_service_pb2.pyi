@@ -173,6 +173,38 @@ class Model(_message.Message):
     family: str
     def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., default_model: _Optional[bool] = ..., resident_on: _Optional[_Iterable[str]] = ..., serving: _Optional[bool] = ..., family: _Optional[str] = ...) -> None: ...
 
+class ListLorasRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListLorasResponse(_message.Message):
+    __slots__ = ("loras", "next_page_token")
+    LORAS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    loras: _containers.RepeatedCompositeFieldContainer[Lora]
+    next_page_token: str
+    def __init__(self, loras: _Optional[_Iterable[_Union[Lora, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Lora(_message.Message):
+    __slots__ = ("name", "display_name", "description", "size_bytes", "problem", "resident_on")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    RESIDENT_ON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    display_name: str
+    description: str
+    size_bytes: int
+    problem: str
+    resident_on: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., description: _Optional[str] = ..., size_bytes: _Optional[int] = ..., problem: _Optional[str] = ..., resident_on: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ListPluginsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]

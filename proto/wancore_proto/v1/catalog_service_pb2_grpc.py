@@ -55,6 +55,11 @@ class CatalogServiceStub:
                 request_serializer=wancore_dot_v1_dot_catalog__service__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=wancore_dot_v1_dot_catalog__service__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.ListLoras = channel.unary_unary(
+                '/wancore.v1.CatalogService/ListLoras',
+                request_serializer=wancore_dot_v1_dot_catalog__service__pb2.ListLorasRequest.SerializeToString,
+                response_deserializer=wancore_dot_v1_dot_catalog__service__pb2.ListLorasResponse.FromString,
+                _registered_method=True)
         self.ListPlugins = channel.unary_unary(
                 '/wancore.v1.CatalogService/ListPlugins',
                 request_serializer=wancore_dot_v1_dot_catalog__service__pb2.ListPluginsRequest.SerializeToString,
@@ -94,6 +99,13 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLoras(self, request, context):
+        """The adapters that a request can name, as they lie in the folder now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPlugins(self, request, context):
         """The installed plugins, also those that could not be loaded.
         """
@@ -123,6 +135,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=wancore_dot_v1_dot_catalog__service__pb2.ListModelsRequest.FromString,
                     response_serializer=wancore_dot_v1_dot_catalog__service__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'ListLoras': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLoras,
+                    request_deserializer=wancore_dot_v1_dot_catalog__service__pb2.ListLorasRequest.FromString,
+                    response_serializer=wancore_dot_v1_dot_catalog__service__pb2.ListLorasResponse.SerializeToString,
             ),
             'ListPlugins': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPlugins,
@@ -239,6 +256,33 @@ class CatalogService:
             '/wancore.v1.CatalogService/ListModels',
             wancore_dot_v1_dot_catalog__service__pb2.ListModelsRequest.SerializeToString,
             wancore_dot_v1_dot_catalog__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLoras(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wancore.v1.CatalogService/ListLoras',
+            wancore_dot_v1_dot_catalog__service__pb2.ListLorasRequest.SerializeToString,
+            wancore_dot_v1_dot_catalog__service__pb2.ListLorasResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -118,8 +118,44 @@ class FamilyUse(_message.Message):
     modules: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, family: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., inputs: _Optional[_Mapping[str, str]] = ..., modules: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class LoraUse(_message.Message):
+    __slots__ = ("name", "strengths", "expert", "blocks", "layers", "drop", "dora_norm", "partial")
+    class Expert(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        EXPERT_UNSPECIFIED: _ClassVar[LoraUse.Expert]
+        EXPERT_HIGH_NOISE: _ClassVar[LoraUse.Expert]
+        EXPERT_LOW_NOISE: _ClassVar[LoraUse.Expert]
+    EXPERT_UNSPECIFIED: LoraUse.Expert
+    EXPERT_HIGH_NOISE: LoraUse.Expert
+    EXPERT_LOW_NOISE: LoraUse.Expert
+    class DoraNorm(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        DORA_NORM_UNSPECIFIED: _ClassVar[LoraUse.DoraNorm]
+        DORA_NORM_TRAINED: _ClassVar[LoraUse.DoraNorm]
+        DORA_NORM_COMFYUI: _ClassVar[LoraUse.DoraNorm]
+    DORA_NORM_UNSPECIFIED: LoraUse.DoraNorm
+    DORA_NORM_TRAINED: LoraUse.DoraNorm
+    DORA_NORM_COMFYUI: LoraUse.DoraNorm
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STRENGTHS_FIELD_NUMBER: _ClassVar[int]
+    EXPERT_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    DROP_FIELD_NUMBER: _ClassVar[int]
+    DORA_NORM_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    strengths: _containers.RepeatedScalarFieldContainer[float]
+    expert: LoraUse.Expert
+    blocks: _containers.RepeatedScalarFieldContainer[int]
+    layers: _containers.RepeatedScalarFieldContainer[str]
+    drop: _containers.RepeatedScalarFieldContainer[str]
+    dora_norm: LoraUse.DoraNorm
+    partial: bool
+    def __init__(self, name: _Optional[str] = ..., strengths: _Optional[_Iterable[float]] = ..., expert: _Optional[_Union[LoraUse.Expert, str]] = ..., blocks: _Optional[_Iterable[int]] = ..., layers: _Optional[_Iterable[str]] = ..., drop: _Optional[_Iterable[str]] = ..., dora_norm: _Optional[_Union[LoraUse.DoraNorm, str]] = ..., partial: _Optional[bool] = ...) -> None: ...
+
 class JobSpec(_message.Message):
-    __slots__ = ("family", "model", "prompt", "negative_prompt", "shape", "seed", "params", "inputs", "delivery", "priority", "max_run_duration", "expire_time", "on_disconnect", "attachments", "sampling", "modules")
+    __slots__ = ("family", "model", "prompt", "negative_prompt", "shape", "seed", "params", "inputs", "loras", "delivery", "priority", "max_run_duration", "expire_time", "on_disconnect", "attachments", "sampling", "modules")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +171,7 @@ class JobSpec(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    LORAS_FIELD_NUMBER: _ClassVar[int]
     DELIVERY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     MAX_RUN_DURATION_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +188,7 @@ class JobSpec(_message.Message):
     seed: int
     params: _struct_pb2.Struct
     inputs: _containers.ScalarMap[str, str]
+    loras: _containers.RepeatedCompositeFieldContainer[LoraUse]
     delivery: Delivery
     priority: Priority
     max_run_duration: _duration_pb2.Duration
@@ -159,7 +197,7 @@ class JobSpec(_message.Message):
     attachments: _containers.RepeatedCompositeFieldContainer[FamilyUse]
     sampling: Sampling
     modules: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, family: _Optional[str] = ..., model: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., shape: _Optional[_Union[_frames_pb2.VideoShape, _Mapping]] = ..., seed: _Optional[int] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., inputs: _Optional[_Mapping[str, str]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., max_run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., attachments: _Optional[_Iterable[_Union[FamilyUse, _Mapping]]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., modules: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, family: _Optional[str] = ..., model: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., shape: _Optional[_Union[_frames_pb2.VideoShape, _Mapping]] = ..., seed: _Optional[int] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., inputs: _Optional[_Mapping[str, str]] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., max_run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., attachments: _Optional[_Iterable[_Union[FamilyUse, _Mapping]]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., modules: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("name", "spec", "state", "stage", "attempt", "error", "create_time", "start_time", "end_time", "expire_time", "step", "step_count", "frame_count", "format", "seed", "queue", "artifacts", "plugin_version", "schema_hash")

@@ -12,6 +12,7 @@ from typing import Any
 
 from wancore_proto.v1 import catalog_service_pb2
 
+from wancore_server.catalog.loralist import LoraList
 from wancore_server.errors import not_found, unavailable
 from wancore_server.wire import wire_pb2
 from wancore_server.workers.process import Child
@@ -27,6 +28,7 @@ class Catalog:
     found: wire_pb2.Catalog = field(default_factory=wire_pb2.Catalog)
     ready: bool = False
     bad: dict[str, str] = field(default_factory=dict)  # entry point -> why it must not be imported
+    loras: LoraList = field(default_factory=LoraList)
 
     @property
     def families(self) -> dict[str, catalog_service_pb2.Family]:
@@ -78,6 +80,7 @@ async def probe(catalog: Catalog, timeout_s: float) -> None:
                 if plugin.entry_point in catalog.bad:
                     plugin.state = catalog_service_pb2.Plugin.STATE_BROKEN
                     plugin.problem = catalog.bad[plugin.entry_point]
+            catalog.loras.take(found)
             catalog.found, catalog.ready = found, True
             return
         if not importing or importing in catalog.bad:

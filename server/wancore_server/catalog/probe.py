@@ -17,9 +17,10 @@ from wancore_proto.v1 import catalog_service_pb2
 from wancore.plugins import PluginManager, PluginStatus
 from wancore.plugins.inputs import InputSpec, InputType
 from wancore.plugins.manager import entry_points
+from wancore_server.catalog.loras import loras
 from wancore_server.child import die_with_parent, inherited_socket
 from wancore_server.errors import cut
-from wancore_server.names import ID
+from wancore_server.names import ID, id_of, unique
 from wancore_server.wire import wire_pb2
 from wancore_server.wire.framing import framed
 
@@ -85,6 +86,9 @@ def described(plugins: PluginManager, settings: Settings) -> wire_pb2.Catalog:
         schema = json.dumps(spec.parameters.model_json_schema())
         catalog.methods.add(name=spec.name, description=cut(spec.help, 500), parameter_schema=schema)
     catalog.models.extend(models(settings, plugins))
+    found = loras(settings)
+    catalog.loras_folder = found.loras_folder
+    catalog.loras.extend(found.loras)
     catalog.plugins.extend(plugin(status) for status in plugins.status)  # last: describing may break one
     return catalog
 
@@ -177,7 +181,7 @@ def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.Mode
         names[Path(default).name] = default
     taken: set[str] = set()
     for name, engine_name in names.items():
-        id = unique(model_id(name), taken)
+        id = unique(id_of(name) or "model", taken)
         model = catalog_service_pb2.Model(
             name=f"models/{id}",
             display_name=name,
@@ -216,20 +220,6 @@ def leading_family(settings: Settings, plugins: PluginManager, engine_name: str)
     except Exception:  # not usable as it is: a request for it will be told why
         return ""
     return f"families/{family.id}"
-
-
-def model_id(name: str) -> str:
-    """A place below the models folder as an id."""
-    plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower().removesuffix(".safetensors"))
-    return re.sub(r"^[._-]+", "", plain)[:56] or "model"
-
-
-def unique(id: str, taken: set[str]) -> str:
-    result, number = id, 2
-    while result in taken:
-        result, number = f"{id}-{number}", number + 1
-    taken.add(result)
-    return result
 
 
 if __name__ == "__main__":

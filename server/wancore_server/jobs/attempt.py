@@ -110,6 +110,9 @@ class Attempt:
                 await self.settle(message.settled)
             elif kind == "preview":
                 self.preview(message.preview)
+            elif kind == "noted":
+                note = job_pb2.Warning(reason="NOTE", message=message.noted.text)
+                entries.append(event(self.number, warning=note))
             elif kind == "block":
                 entries.append(self.block(message.block))
             elif kind == "sound":

@@ -41,6 +41,7 @@ class Creation:
         """Raises `ApiError` for what is wrong with a request."""
         validation = Validation(spec, self.catalog, self.settings)
         validation.limits()
+        await self.catalog.loras.look(use.name for use in spec.loras)
         assets = await self.store.assets(owner, validation.digests())
         return validation.check(assets)
 

@@ -141,11 +141,17 @@ class Dispatcher:
             await self.end_cancelling(live)
             return True
         attempt = Attempt(live, self.epoch, self.around)
+        try:
+            command = self.command(live, attempt, path)
+        except ApiError as error:  # what it names has gone since it was created
+            await self.ledger.move(live, Move({STARTING}, FAILED, error=error.status()))
+            await self.end_cancelling(live)
+            return True
         live.run = attempt
         self.around.metrics.queue_wait.labels(priority(live)).observe(time.monotonic() - live.queued_since)
         slot.streak = slot.streak + 1 if live.engine_model == slot.last_model else 1
         slot.last_model = live.engine_model
-        slot.start(attempt, self.command(live, attempt, path))
+        slot.start(attempt, command)
         if live.state == CANCELLING:
             await attempt.cancel()
         self.set_deadline(live)
@@ -157,7 +163,11 @@ class Dispatcher:
     def command(self, live: LiveJob, attempt: Attempt, path: Path) -> wire_pb2.RunJob:
         spec = live.info.spec
         request = engine_request(
-            spec, live.engine_model, lambda name: self.catalog.model(name).engine_name, self.asset_path
+            spec,
+            live.engine_model,
+            lambda name: self.catalog.model(name).engine_name,
+            lambda name: self.catalog.loras.file(name).path,
+            self.asset_path,
         )
         return wire_pb2.RunJob(
             lease=attempt.lease,

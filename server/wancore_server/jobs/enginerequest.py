@@ -8,16 +8,21 @@ from typing import Any
 
 from wancore_proto.v1 import job_pb2
 
+from wancore_server.jobs.loras import lora_fields
 from wancore_server.jobs.validate import plain
 
 
 def engine_request(
-    spec: job_pb2.JobSpec, model: str, module: Callable[[str], str], path: Callable[[str], Path]
+    spec: job_pb2.JobSpec,
+    model: str,
+    module: Callable[[str], str],
+    lora: Callable[[str], str],
+    path: Callable[[str], Path],
 ) -> dict[str, Any]:
     """The fields of `wancore.request.Request`; what is absent is left out.
 
-    `model`: as the engine resolves it; `module(name)`: the same for further weights; `path(digest)`: an
-    input's file.
+    `model`: as the engine resolves it; `module(name)`, `lora(name)`: the same for further weights and
+    adapters; `path(digest)`: an input's file.
     """
 
     def files(inputs: dict[str, str]) -> dict[str, str]:
@@ -54,6 +59,7 @@ def engine_request(
             }
             for use in spec.attachments
         ],
+        "loras": [lora_fields(use, lora) for use in spec.loras],
         "previews": spec.delivery.previews,
     }
     return {name: value for name, value in fields.items() if value is not None}

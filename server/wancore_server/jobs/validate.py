@@ -16,6 +16,7 @@ from wancore_proto.v1 import asset_service_pb2, catalog_service_pb2, frames_pb2,
 
 from wancore_server.catalog.catalog import Catalog
 from wancore_server.errors import Violation, invalid, limit_exceeded, missing_assets
+from wancore_server.jobs.loras import MAX_LORAS, lora_limits, lora_violations
 from wancore_server.names import DIGEST, ID
 from wancore_server.settings import ServerSettings
 from wancore_server.store import AssetRow
@@ -63,6 +64,8 @@ class Validation:
         wrong = list(self.wrong_kinds(families, assets))
         if wrong:
             raise invalid(wrong, "ASSET_UNREADABLE")
+        for use in self.spec.loras:
+            self.catalog.loras.file(use.name)
         model = None if not self.spec.model and not self.has_default else self.catalog.model(self.spec.model)
         return Checked(
             families,
@@ -103,6 +106,7 @@ class Validation:
             ("spec.sampling.guidance", spec.sampling.guidance, MAX_GUIDANCE),
             ("spec.sampling.sigmas", spec.sampling.sigmas, MAX_STEPS + 1),
             ("spec.modules", spec.modules, MAX_MODULES),
+            ("spec.loras", spec.loras, MAX_LORAS),
             ("spec.delivery.encodings", spec.delivery.encodings, MAX_ENCODINGS),
             ("spec.inputs", spec.inputs, MAX_INPUTS),
         )
@@ -116,6 +120,7 @@ class Validation:
                 for i, u in enumerate(spec.attachments)
             ),
         )
+        self.counts(*lora_limits(spec.loras))
         for field in ("prompt", "negative_prompt"):
             size = len(getattr(self.spec, field).encode())
             if size > self.settings.prompt_bytes:
@@ -144,6 +149,7 @@ class Validation:
         yield from self.module_violations("spec.modules", spec.modules)
         for i, use in enumerate(spec.attachments):
             yield from self.module_violations(f"spec.attachments[{i}].modules", use.modules)
+        yield from lora_violations(spec.loras)
         yield from self.sampling_violations()
         yield from delivery_violations(spec.delivery, spec.shape)
         yield from time_violations(spec)

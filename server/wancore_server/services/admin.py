@@ -61,13 +61,36 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             slot.children[0].send(wire_pb2.ToWorker(unload=wire_pb2.HoldModel(model=engine_name)))
         return pb.UnloadModelResponse(workers=[f"workers/{slot.id}" for slot in holding])
 
+    async def LoadLora(self, request: pb.LoadLoraRequest, context: Context) -> pb.LoadLoraResponse:
+        path = await self.lora_path(request.lora)
+        asked = [self.slot(request.worker, "worker")] if request.worker else self.slots
+        up = [slot for slot in asked if slot.up]
+        if not up:
+            raise unavailable("NO_WORKER", "no worker that could hold it is up", 5)
+        for slot in up:
+            slot.children[0].send(wire_pb2.ToWorker(load_lora=wire_pb2.HoldLora(path=path)))
+        return pb.LoadLoraResponse(workers=[f"workers/{slot.id}" for slot in up])
+
+    async def UnloadLora(self, request: pb.UnloadLoraRequest, context: Context) -> pb.UnloadLoraResponse:
+        path = await self.lora_path(request.lora)
+        holding = [slot for slot in self.slots if path in slot.loras and slot.children]
+        for slot in holding:
+            slot.children[0].send(wire_pb2.ToWorker(unload_lora=wire_pb2.HoldLora(path=path)))
+        return pb.UnloadLoraResponse(workers=[f"workers/{slot.id}" for slot in holding])
+
+    async def lora_path(self, name: str) -> str:
+        names.simple_id(name, "loras", "lora")
+        self.catalog.require_ready()
+        await self.catalog.loras.look([name])
+        return self.catalog.loras.file(name).path
+
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Context) -> pb.ListWorkersResponse:
-        return pb.ListWorkersResponse(workers=[s.described(self.catalog.model_name) for s in self.slots])
+        return pb.ListWorkersResponse(workers=[s.described(self.catalog) for s in self.slots])
 
     async def RestartWorker(self, request: pb.RestartWorkerRequest, context: Context) -> pb.Worker:
         slot = self.slot(request.name)
         slot.restart()
-        return slot.described(self.catalog.model_name)
+        return slot.described(self.catalog)
 
     async def Drain(self, request: pb.DrainRequest, context: Context) -> pb.DrainResponse:
         seconds = None

@@ -19,6 +19,7 @@ CAPABILITIES = (
     "frames.jpeg",
     "frames.png",
     "frames.raw",
+    "jobs.loras",
     "jobs.previews",
     "resume.frames",
 )
@@ -67,6 +68,15 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         for model, file in zip(response.models, files, strict=True):
             model.serving = up
             model.resident_on.extend(f"workers/{s.id}" for s in self.slots if file.engine_name in s.models)
+        return response
+
+    async def ListLoras(self, request: pb.ListLorasRequest, context: Context) -> pb.ListLorasResponse:
+        self.catalog.require_ready()
+        await self.catalog.loras.look()
+        files, token = page_of(self.catalog.loras.files, request.page_size, request.page_token)
+        response = pb.ListLorasResponse(loras=[f.lora for f in files], next_page_token=token)
+        for lora, file in zip(response.loras, files, strict=True):
+            lora.resident_on.extend(f"workers/{s.id}" for s in self.slots if file.path in s.loras)
         return response
 
     async def ListPlugins(self, request: pb.ListPluginsRequest, context: Context) -> pb.ListPluginsResponse:

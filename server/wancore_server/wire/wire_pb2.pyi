@@ -12,20 +12,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ToWorker(_message.Message):
-    __slots__ = ("run", "cancel", "room", "load", "unload", "canary")
+    __slots__ = ("run", "cancel", "room", "load", "unload", "canary", "load_lora", "unload_lora")
     RUN_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     UNLOAD_FIELD_NUMBER: _ClassVar[int]
     CANARY_FIELD_NUMBER: _ClassVar[int]
+    LOAD_LORA_FIELD_NUMBER: _ClassVar[int]
+    UNLOAD_LORA_FIELD_NUMBER: _ClassVar[int]
     run: RunJob
     cancel: CancelAttempt
     room: SpoolRoom
     load: HoldModel
     unload: HoldModel
     canary: Canary
-    def __init__(self, run: _Optional[_Union[RunJob, _Mapping]] = ..., cancel: _Optional[_Union[CancelAttempt, _Mapping]] = ..., room: _Optional[_Union[SpoolRoom, _Mapping]] = ..., load: _Optional[_Union[HoldModel, _Mapping]] = ..., unload: _Optional[_Union[HoldModel, _Mapping]] = ..., canary: _Optional[_Union[Canary, _Mapping]] = ...) -> None: ...
+    load_lora: HoldLora
+    unload_lora: HoldLora
+    def __init__(self, run: _Optional[_Union[RunJob, _Mapping]] = ..., cancel: _Optional[_Union[CancelAttempt, _Mapping]] = ..., room: _Optional[_Union[SpoolRoom, _Mapping]] = ..., load: _Optional[_Union[HoldModel, _Mapping]] = ..., unload: _Optional[_Union[HoldModel, _Mapping]] = ..., canary: _Optional[_Union[Canary, _Mapping]] = ..., load_lora: _Optional[_Union[HoldLora, _Mapping]] = ..., unload_lora: _Optional[_Union[HoldLora, _Mapping]] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("job", "attempt", "epoch")
@@ -73,6 +77,12 @@ class HoldModel(_message.Message):
     model: str
     def __init__(self, model: _Optional[str] = ...) -> None: ...
 
+class HoldLora(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
 class Canary(_message.Message):
     __slots__ = ("scratch_path",)
     SCRATCH_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -80,7 +90,7 @@ class Canary(_message.Message):
     def __init__(self, scratch_path: _Optional[str] = ...) -> None: ...
 
 class FromWorker(_message.Message):
-    __slots__ = ("ready", "beat", "settled", "progress", "preview", "block", "need_room", "ended", "canary", "resident", "sound")
+    __slots__ = ("ready", "beat", "settled", "progress", "preview", "block", "need_room", "ended", "canary", "resident", "sound", "noted")
     READY_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +102,7 @@ class FromWorker(_message.Message):
     CANARY_FIELD_NUMBER: _ClassVar[int]
     RESIDENT_FIELD_NUMBER: _ClassVar[int]
     SOUND_FIELD_NUMBER: _ClassVar[int]
+    NOTED_FIELD_NUMBER: _ClassVar[int]
     ready: Ready
     beat: Beat
     settled: Settled
@@ -103,7 +114,8 @@ class FromWorker(_message.Message):
     canary: CanaryDone
     resident: Resident
     sound: SoundWritten
-    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[PreviewMade, _Mapping]] = ..., block: _Optional[_Union[BlockWritten, _Mapping]] = ..., need_room: _Optional[_Union[NeedRoom, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., canary: _Optional[_Union[CanaryDone, _Mapping]] = ..., resident: _Optional[_Union[Resident, _Mapping]] = ..., sound: _Optional[_Union[SoundWritten, _Mapping]] = ...) -> None: ...
+    noted: Noted
+    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[PreviewMade, _Mapping]] = ..., block: _Optional[_Union[BlockWritten, _Mapping]] = ..., need_room: _Optional[_Union[NeedRoom, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., canary: _Optional[_Union[CanaryDone, _Mapping]] = ..., resident: _Optional[_Union[Resident, _Mapping]] = ..., sound: _Optional[_Union[SoundWritten, _Mapping]] = ..., noted: _Optional[_Union[Noted, _Mapping]] = ...) -> None: ...
 
 class Ready(_message.Message):
     __slots__ = ("device",)
@@ -219,10 +231,20 @@ class CanaryDone(_message.Message):
     def __init__(self, good: _Optional[bool] = ...) -> None: ...
 
 class Resident(_message.Message):
-    __slots__ = ("models",)
+    __slots__ = ("models", "loras")
     MODELS_FIELD_NUMBER: _ClassVar[int]
+    LORAS_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, models: _Optional[_Iterable[str]] = ...) -> None: ...
+    loras: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, models: _Optional[_Iterable[str]] = ..., loras: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Noted(_message.Message):
+    __slots__ = ("lease", "text")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    lease: Lease
+    text: str
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
 
 class EncodeBlock(_message.Message):
     __slots__ = ("task", "encoding", "spool_path", "offset_bytes", "first_frame", "frame_count", "width", "height", "frame_rate", "track_path", "track_bytes", "fragment", "sound_path", "comment")
@@ -295,18 +317,22 @@ class ProbeReport(_message.Message):
     def __init__(self, pid: _Optional[int] = ..., importing: _Optional[str] = ..., catalog: _Optional[_Union[Catalog, _Mapping]] = ...) -> None: ...
 
 class Catalog(_message.Message):
-    __slots__ = ("families", "plugins", "solvers", "methods", "models")
+    __slots__ = ("families", "plugins", "solvers", "methods", "models", "loras", "loras_folder")
     FAMILIES_FIELD_NUMBER: _ClassVar[int]
     PLUGINS_FIELD_NUMBER: _ClassVar[int]
     SOLVERS_FIELD_NUMBER: _ClassVar[int]
     METHODS_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
+    LORAS_FIELD_NUMBER: _ClassVar[int]
+    LORAS_FOLDER_FIELD_NUMBER: _ClassVar[int]
     families: _containers.RepeatedCompositeFieldContainer[_catalog_service_pb2.Family]
     plugins: _containers.RepeatedCompositeFieldContainer[_catalog_service_pb2.Plugin]
     solvers: _containers.RepeatedScalarFieldContainer[str]
     methods: _containers.RepeatedCompositeFieldContainer[_catalog_service_pb2.Method]
     models: _containers.RepeatedCompositeFieldContainer[ModelFile]
-    def __init__(self, families: _Optional[_Iterable[_Union[_catalog_service_pb2.Family, _Mapping]]] = ..., plugins: _Optional[_Iterable[_Union[_catalog_service_pb2.Plugin, _Mapping]]] = ..., solvers: _Optional[_Iterable[str]] = ..., methods: _Optional[_Iterable[_Union[_catalog_service_pb2.Method, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelFile, _Mapping]]] = ...) -> None: ...
+    loras: _containers.RepeatedCompositeFieldContainer[LoraFile]
+    loras_folder: str
+    def __init__(self, families: _Optional[_Iterable[_Union[_catalog_service_pb2.Family, _Mapping]]] = ..., plugins: _Optional[_Iterable[_Union[_catalog_service_pb2.Plugin, _Mapping]]] = ..., solvers: _Optional[_Iterable[str]] = ..., methods: _Optional[_Iterable[_Union[_catalog_service_pb2.Method, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelFile, _Mapping]]] = ..., loras: _Optional[_Iterable[_Union[LoraFile, _Mapping]]] = ..., loras_folder: _Optional[str] = ...) -> None: ...
 
 class ModelFile(_message.Message):
     __slots__ = ("model", "engine_name")
@@ -315,6 +341,14 @@ class ModelFile(_message.Message):
     model: _catalog_service_pb2.Model
     engine_name: str
     def __init__(self, model: _Optional[_Union[_catalog_service_pb2.Model, _Mapping]] = ..., engine_name: _Optional[str] = ...) -> None: ...
+
+class LoraFile(_message.Message):
+    __slots__ = ("lora", "path")
+    LORA_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    lora: _catalog_service_pb2.Lora
+    path: str
+    def __init__(self, lora: _Optional[_Union[_catalog_service_pb2.Lora, _Mapping]] = ..., path: _Optional[str] = ...) -> None: ...
 
 class Decoded(_message.Message):
     __slots__ = ("problem", "kind", "width", "height", "frame_count")

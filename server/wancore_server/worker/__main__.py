@@ -60,10 +60,14 @@ class Worker:
             self.load(message.load.model)
         elif message.HasField("unload"):
             self.runners.drop(message.unload.model)
+        elif message.HasField("load_lora"):
+            self.load_lora(Path(message.load_lora.path))
+        elif message.HasField("unload_lora"):
+            self.runners.shelf.drop(Path(message.unload_lora.path))
         elif message.HasField("canary"):
             self.link.send(canary=wire_pb2.CanaryDone(good=canary(self.runners.device, message.canary)))
             return
-        self.link.send(resident=wire_pb2.Resident(models=self.runners.models))
+        self.link.send(resident=wire_pb2.Resident(models=self.runners.models, loras=self.runners.loras))
 
     def load(self, model: str) -> None:
         from wancore.errors import WancoreError
@@ -73,6 +77,17 @@ class Worker:
             self.runners.load(model)
         except WancoreError:
             logging.exception("model could not be loaded")
+        finally:
+            self.link.be_patient(False)
+
+    def load_lora(self, path: Path) -> None:
+        from wancore.errors import WancoreError
+
+        self.link.be_patient(True)
+        try:
+            self.runners.shelf.hold(path)
+        except (WancoreError, OSError):
+            logging.exception("LoRA could not be read")
         finally:
             self.link.be_patient(False)
 

@@ -15,12 +15,22 @@ from typing import Any, cast
 from numpy.typing import NDArray
 from wancore_proto.v1 import frames_pb2, job_pb2
 
-from wancore.events import Accepted, Event, Finished, Frames, Loading, Preview, Progress, SoundTrack
+from wancore.events import (
+    Accepted,
+    Event,
+    Finished,
+    Frames,
+    Loading,
+    Note,
+    Preview,
+    Progress,
+    SoundTrack,
+)
 from wancore.request import parse_request
 from wancore_server.clock import duration
 from wancore_server.errors import cut
 from wancore_server.wire import wire_pb2
-from wancore_server.worker.failures import is_out_of_memory, status_of
+from wancore_server.worker.failures import is_out_of_memory, status_of, without_paths
 from wancore_server.worker.link import Link
 from wancore_server.worker.runners import Runners
 from wancore_server.worker.soundfile import write_wav
@@ -110,6 +120,9 @@ class WorkerAttempt:
             self.link.send(sound=wire_pb2.SoundWritten(lease=self.lease, size_bytes=size))
         elif isinstance(event, Frames):
             self.write(event)
+        elif isinstance(event, Note):
+            for line in event.text.splitlines():
+                self.link.send(noted=wire_pb2.Noted(lease=self.lease, text=cut(without_paths(line), 500)))
         elif isinstance(event, Finished):
             self.seconds = dict(event.seconds)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from wancore.events import Event
@@ -15,6 +16,7 @@ from wancore_server.hookspecs import Runner
 
 if TYPE_CHECKING:
     from wancore.engine.engine import Engine
+    from wancore.lora.held import Shelf
 
 
 class Runners:
@@ -39,9 +41,22 @@ class Runners:
         if model not in self.engines:
             while len(self.engines) >= self.resident:
                 self.drop(next(iter(self.engines)))
-            self.engines[model] = Engine(self.settings, self.plugins)
+            self.engines[model] = Engine(self.settings, self.plugins, self.shelf)
         self.engines.move_to_end(model)
         return self.engines[model]
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """LoRA files in memory, for the engines of all models."""
+        from wancore.lora.held import Shelf
+        from wancore.runtime.device import pick_device
+
+        return Shelf(pinned=pick_device(self.settings.device).type == "cuda")
+
+    @property
+    def loras(self) -> list[str]:
+        """Files that are held."""
+        return [str(path) for path in self.shelf.paths] if "shelf" in self.__dict__ else []
 
     def load(self, model: str) -> None:
         """Reads a model's weights: its transformers. Raises `WancoreError`."""

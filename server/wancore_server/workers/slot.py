@@ -15,6 +15,7 @@ from typing import Any
 
 from wancore_proto.v1 import admin_service_pb2
 
+from wancore_server.catalog.catalog import Catalog
 from wancore_server.errors import reason_of
 from wancore_server.jobs.attempt import Attempt, Loss
 from wancore_server.metrics import Metrics
@@ -69,6 +70,7 @@ class Slot:
         self.attempt: Attempt | None = None
         self.crashes = Crashes(settings.quarantine_crashes, settings.quarantine_window_s)
         self.models: list[str] = []
+        self.loras: list[str] = []
         self.last_model, self.streak = "", 0
         self.restarts = 0
         self.failures_in_row = 0
@@ -87,6 +89,11 @@ class Slot:
     @property
     def free(self) -> bool:
         return self.state == State.STATE_IDLE and self.attempt is None and not self.recycle
+
+    @property
+    def up(self) -> bool:
+        """Whether its process takes messages; it does one thing after another."""
+        return bool(self.children) and self.state in (State.STATE_IDLE, State.STATE_BUSY)
 
     def takes(self, family: str) -> bool:
         return self.state != State.STATE_QUARANTINED and family not in self.crashes.quarantined
@@ -215,6 +222,7 @@ class Slot:
                 self.ready(message.ready)
             elif kind == "resident":
                 self.models = list(message.resident.models)
+                self.loras = list(message.resident.loras)
             elif kind == "canary":
                 self.canary_done(message.canary.good)
             elif self.attempt is not None and getattr(message, str(kind)).lease == self.attempt.lease:
@@ -353,8 +361,8 @@ class Slot:
         self.revive.set()
         self.kill("drained")
 
-    def described(self, names: Callable[[str], str]) -> admin_service_pb2.Worker:
-        """`names` turns the engine's name of a model into its resource name."""
+    def described(self, catalog: Catalog) -> admin_service_pb2.Worker:
+        """`catalog` has the resource names of what the engine calls otherwise."""
         return admin_service_pb2.Worker(
             name=f"workers/{self.id}",
             state=self.state,
@@ -362,7 +370,8 @@ class Slot:
             job=f"jobs/{self.attempt.live.id}" if self.attempt is not None else "",
             rank_count=self.settings.gang,
             restart_count=self.restarts,
-            models=[names(model) for model in self.models],
+            models=[catalog.model_name(model) for model in self.models],
             quarantined_families=[f"families/{f}" for f in sorted(self.crashes.quarantined)],
             memory_bytes=self.memory_bytes,
+            loras=catalog.loras.names(self.loras),
         )
