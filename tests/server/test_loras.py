@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tools.make_tiny import make_tiny
 from wancore_client import Client, InvalidRequest, NotFound, Refused, WancoreClientError
 
 from tests.engine.tiny import Made, engine, small
 from tests.lora.adapters import low_rank, write
 from tests.server.harness import Server, eventually
 from wancore.checkpoints.layout import find_parts
+from wancore.testing import make_tiny
 from wancore.transformer.load import load_transformer
 
 QUICK = {"size": (64, 48), "frames": 5, "steps": 2, "seed": 7, "guidance": 1.0}
