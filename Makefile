@@ -17,7 +17,7 @@ PROJECTS := $(PYPROJECTS:/pyproject.toml=)
 TESTED := $(patsubst %/pyproject.toml,%,$(shell grep -l '^test = \[' $(PYPROJECTS)))
 # Generated stubs are read, not checked.
 TYPED := wancore tools $(patsubst %/__init__.py,%,$(wildcard plugins/*/wancore_*/__init__.py \
-	server/wancore_server/__init__.py clients/python/wancore_client/__init__.py))
+	server/wancore_server/__init__.py clients/python/wancore_client/__init__.py examples/*/*/__init__.py))
 
 # A stamp is named after what it stands for: when a pyproject.toml changes, there is no such stamp.
 KEY := $(shell cat $(PYPROJECTS) | cksum | cut -d ' ' -f 1)

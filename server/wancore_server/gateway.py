@@ -27,7 +27,8 @@ from wancore_proto.v1 import (
 from wancore.errors import WancoreError
 from wancore_server import failpoints
 from wancore_server.assets.keeper import AssetKeeper
-from wancore_server.catalog.catalog import Catalog, probe
+from wancore_server.catalog.catalog import Catalog, probe, probe_again
+from wancore_server.catalog.installed import installed
 from wancore_server.encoder.pool import EncoderPool
 from wancore_server.folder import DataFolder
 from wancore_server.frames.provenance import provenance
@@ -160,6 +161,7 @@ class Gateway:
 
     async def begin(self) -> None:
         """First the probe, since workers must not import what it found to be bad."""
+        known = await asyncio.to_thread(installed)
         await probe(self.catalog, self.settings.probe_s)
         for slot in self.slots:
             self.background.start(slot.run(), f"worker {slot.id}")
@@ -169,6 +171,19 @@ class Gateway:
             self.dispatcher.enqueue(live)
             self.dispatcher.start_grace(live)
         self.background.start(self.dispatcher.run(), "dispatcher")
+        self.background.start(self.follow_installations(known), "plugins")
+
+    async def follow_installations(self, known: object) -> None:
+        """Plugins that come, go or change while it runs; workers take them up between two jobs."""
+        while True:
+            await asyncio.sleep(self.settings.plugins_s)
+            now = await asyncio.to_thread(installed)
+            if now != known:
+                known = now
+                log.info("other plugins are installed; looking at them again")
+                await probe_again(self.catalog, self.settings.probe_s)
+                for slot in self.slots:
+                    slot.renew()
 
     def make_server(self) -> None:
         s = self.settings

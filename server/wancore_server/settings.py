@@ -101,6 +101,7 @@ class ServerSettings(BaseSettings):
     health_s: float = Field(60, gt=0, description="how long a canary or progress counts as health")
     spool_wait_s: float = Field(30, gt=0)
     probe_s: float = Field(30, gt=0)
+    plugins_s: float = Field(10, gt=0, description="between looks at which plugins are installed")
     retention_s: float = Field(24 * 3600, gt=0, description="how long an ended job and its frames are kept")
     request_id_s: float = Field(24 * 3600, gt=0)
     ageing_s: float = Field(600, gt=0, description="after this a waiting job rises by one class")

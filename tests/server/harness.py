@@ -52,6 +52,7 @@ class Server:
         self.metrics_address = ""
         self.log = folder / "server.log"
         self.extra_environment: dict[str, str] = {}
+        self.python = sys.executable
 
     def environment(self) -> dict[str, str]:
         env = {k: v for k, v in os.environ.items() if not k.startswith("WANCORE_")}
@@ -74,7 +75,7 @@ class Server:
     def launch(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "wancore_server", "serve"],
+                [self.python, "-m", "wancore_server", "serve"],
                 env=self.environment(), stdout=log, stderr=log, cwd=self.folder,
             )  # fmt: skip
         return self.process

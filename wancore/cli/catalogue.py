@@ -54,7 +54,7 @@ def family_fields(family: Family) -> dict[str, Any]:
         "help": family.help,
         "roles": sorted(family.roles),
         "inputs": [
-            {"role": i.role, "type": i.type.value, "help": i.help, "required": i.required, "many": i.many}
+            {"role": i.role, "type": i.type_name, "help": i.help, "required": i.required, "many": i.many}
             for i in family.inputs
         ],
         "parameters": family.parameters.model_json_schema(),

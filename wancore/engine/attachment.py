@@ -9,7 +9,10 @@ from wancore.plugins.family import Base, Carry, Conditioning, Family, Lead, Wind
 from wancore.sampling.noise import NoiseSource
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from wancore.engine.models import Models
+    from wancore.media.sound import Sound
     from wancore.request import Attachment, Request
 
 
@@ -29,3 +32,11 @@ class AttachedFamily:
     def window(self, window: Window, carry: Carry | None) -> tuple[str, Conditioning]:
         """Its name, and what it contributes to a window."""
         return self.family.id, self.family.window(self._prepared, window, carry, self.tools)
+
+    def sound(self) -> Sound | None:
+        """What it has to say."""
+        return self.family.sound(self._prepared)
+
+    def finish(self, frames: Tensor) -> Tensor:
+        """Its change to frames [3, n, H, W] that are about to be sent."""
+        return self.family.finish(self._prepared, frames)

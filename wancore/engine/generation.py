@@ -25,10 +25,11 @@ from wancore.engine.preview import preview
 from wancore.engine.sampler import Sampling, sample
 from wancore.engine.texts import EmbeddedTexts
 from wancore.engine.timing import Stages
-from wancore.errors import InvalidInput
+from wancore.errors import Conflict, InvalidInput
 from wancore.events import Accepted, Event, Finished, Frames, Loading, Note, Preview, Progress, SoundTrack
 from wancore.lora.request import RequestLoras
 from wancore.media.convert import to_uint8
+from wancore.media.sound import Sound
 from wancore.plugins.family import Carry, Lead, Window
 from wancore.plugins.inputs import parse_parameters
 from wancore.request import Request
@@ -100,7 +101,7 @@ class Generation:
             prepared = self.family.prepare(self.request, self.plan.base, self.lead, self.tools)
             for attachment in self.attachments:
                 attachment.prepare(self.plan.base, self.lead)
-        sound = self.family.sound(prepared)
+        sound = heard(self.family.sound(prepared), self.attachments)
         if sound is not None:
             yield SoundTrack(sound.samples, sound.rate)
         for name, files in self.plan.experts.items():
@@ -226,9 +227,16 @@ class Generation:
             if not window.last:
                 kept.append(chunk.frames)
             if chunk.fresh.shape[1]:
-                yield Frames(self.sent, to_uint8(chunk.fresh).cpu().numpy())
+                yield Frames(self.sent, to_uint8(self.finished(chunk.fresh)).cpu().numpy())
                 self.sent += chunk.fresh.shape[1]
         return kept
+
+    def finished(self, frames: Tensor) -> Tensor:
+        """Frames as they are sent: the attachments change what the lead made, and no window's beginning."""
+        with self.stages("decoding"), torch.no_grad():
+            for attachment in self.attachments:
+                frames = attachment.finish(frames)
+        return frames
 
     def next_chunk(self, prepared: Any, chunks: Iterator[Chunk]) -> Chunk | None:
         with self.stages("decoding"), torch.no_grad():
@@ -248,6 +256,16 @@ def chosen_methods(request: Request, methods: Mapping[str, MethodSpec]) -> list[
         chosen.append((spec, parse_parameters(spec.parameters, use.params, f"methods.{use.name}")))
     check_together(spec for spec, _ in chosen)
     return sorted(chosen, key=lambda pair: (pair[0].order, pair[0].name))
+
+
+def heard(own: Sound | None, attachments: Sequence[AttachedFamily]) -> Sound | None:
+    """The lead's sound, else that of the one attachment that has some. Raises `Conflict` for two."""
+    others = [(a.family.name, sound) for a in attachments if (sound := a.sound()) is not None]
+    if own is not None or not others:
+        return own
+    if len(others) > 1:
+        raise Conflict("the sound of the video", others[0][0], others[1][0])
+    return others[0][1]
 
 
 def schedule_of(solver: SolverSpec, lead: Lead, request: Request) -> Schedule:

@@ -25,6 +25,7 @@ from wancore.engine.compose import check_claims
 from wancore.engine.modules import ExpertFiles, split
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.plugins.family import Base, Family
+from wancore.plugins.inputs import check_own_types
 from wancore.request import MAX_SEED, Request
 from wancore.vae.architecture import Architecture
 from wancore.vae.files import recognise as recognise_vae
@@ -87,6 +88,7 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family],
         views = split(files, (family, *attachments))
         for each, asked in zip((family, *attachments), own, strict=True):
             each.check(asked, base, views.get(each.id, views[BASE].renamed({})))
+            check_own_types(each.inputs, asked.inputs)
     seed = request.seed if request.seed is not None else secrets.randbelow(MAX_SEED + 1)
     return Plan(request, parts, family, attachments, base, experts, seed)
 

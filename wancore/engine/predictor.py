@@ -94,7 +94,7 @@ class WindowPredictor:
                 self.conditioning.clock,
                 segments,
                 self.conditioning.plan,
-                expert.attached.frame_levels,
+                expert.attached.frame_levels(self.conditioning.data),
                 expert.device,
             )
         return self._layouts[key]

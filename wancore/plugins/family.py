@@ -285,11 +285,15 @@ class Family(Protocol):
         ...
 
     def sound(self, prepared: Any) -> Sound | None:
-        """What is heard with the whole video; None if it is silent."""
+        """What is heard with the whole video; None if it is silent. The lead's before an attachment's."""
         ...
 
     def finish(self, prepared: Any, frames: Tensor) -> Tensor:
-        """Changes decoded frames [3, n, H, W] in [-1, 1], before they are sent or carried over."""
+        """Changes decoded frames [3, n, H, W] in [-1, 1], before they are sent or carried over.
+
+        An attachment's acts after the lead's, in the order of attachment, and only on what is sent: the
+        next window begins with frames that it has not changed.
+        """
         ...
 
 
@@ -311,6 +315,9 @@ class FamilyBase:
 
     def adapter(self, base: Base, weights: FileView, place: Place) -> Adapter | None:
         return None
+
+    def lead(self, request: Request, base: Base, tools: Tools) -> Lead:
+        raise NotImplementedError(f"{type(self).__name__} says that it can lead, and has no `lead`")
 
     def windows(self, prepared: Any, lead: Lead) -> Iterable[Window]:
         yield Window(0, 0, lead.frames)

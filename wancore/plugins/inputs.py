@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -28,18 +29,45 @@ class InputType(Enum):
 
 
 @dataclass(frozen=True)
+class OwnType:
+    """A type of file that a plugin brings.
+
+    `name`: in words, as users see it; `accepted`: what a good file is, one phrase. `read(path)`: what it
+    holds; raises `ValueError` saying what is wrong with it. Files are read once before anything is
+    loaded, so that a bad one is refused early.
+    """
+
+    name: str
+    accepted: str
+    read: Callable[[Path], Any]
+
+    def open(self, path: Path, field: str) -> Any:
+        """What the file given for `field` holds. Raises `InvalidInput`."""
+        try:
+            return self.read(path)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(field, str(path), f"{self.accepted}; {error}") from error
+
+
+@dataclass(frozen=True)
 class InputSpec:
     """One role that a file can have in a request.
 
-    `many`: the family takes several, named `role[0]`, `role[1]`, …; roles may be dotted
-    (`context[0].video`).
+    `type`: one of wancore's, or the plugin's own. `many`: the family takes several, named `role[0]`,
+    `role[1]`, …; roles may be dotted (`context[0].video`).
     """
 
     role: str
-    type: InputType
+    type: InputType | OwnType
     help: str
     required: bool = False
     many: bool = False
+
+    @property
+    def type_name(self) -> str:
+        """The type in words."""
+        kind = self.type
+        return kind.name if isinstance(kind, OwnType) else kind.value
 
     def matches(self, name: str) -> bool:
         pattern = re.escape(self.role)
@@ -57,7 +85,15 @@ def check_roles(specs: Sequence[InputSpec], given: Mapping[str, Any], family: st
             raise InvalidInput(f"inputs.{name}", value, f"the inputs of {family}: {roles}")
     for spec in specs:
         if spec.required and not any(spec.matches(name) for name in given):
-            raise InvalidInput(f"inputs.{spec.role}", None, f"{spec.type.value} file ({spec.help})")
+            raise InvalidInput(f"inputs.{spec.role}", None, f"{spec.type_name} file ({spec.help})")
+
+
+def check_own_types(specs: Sequence[InputSpec], given: Mapping[str, Path]) -> None:
+    """Reads the files of types that the family's plugin brings. Raises `InvalidInput`."""
+    for name, path in given.items():
+        spec = next((spec for spec in specs if spec.matches(name)), None)
+        if spec is not None and isinstance(spec.type, OwnType):
+            spec.type.open(path, f"inputs.{name}")
 
 
 def parse_parameters(model: type[P], given: Mapping[str, Any], field: str = "params") -> P:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,9 +85,9 @@ class Attached:
             if len(owners) > 1:
                 raise Conflict(f"the point {point}", *owners[:2])
 
-    @property
-    def frame_levels(self) -> bool:
-        return any(adapter.frame_levels for adapter in self.adapters.values())
+    def frame_levels(self, slots: Collection[str]) -> bool:
+        """Whether one of those adapters that take part has a shift for each clip frame."""
+        return any(adapter.frame_levels for name, adapter in self.adapters.items() if name in slots)
 
     def bind(self, context: Context, data: Mapping[str, Any], scope: Scope) -> Bound:
         """Parts per block and hint chains of the adapters whose slot has `data` in this pass."""

@@ -201,11 +201,15 @@ class TalkingFamily(FamilyBase):
         momentum, threshold = prepared.projection
         return talking_guidance(prepared.scales, self.id, lambda: AdaptiveProjection(momentum, threshold))
 
-    def sound(self, prepared: Prepared) -> Sound:
+    def sound(self, prepared: Prepared | Voices) -> Sound:
         from wancore.media.audio import SPEECH_RATE
         from wancore.media.sound import Sound
 
         return Sound(prepared.mix.numpy(), SPEECH_RATE)
 
     def finish(self, prepared: Any, frames: Tensor) -> Tensor:
-        return frames if prepared.color is None else prepared.color(frames)
+        from wancore_talking.prepare import Prepared
+
+        if not isinstance(prepared, Prepared) or prepared.color is None:
+            return frames
+        return prepared.color(frames)

@@ -32,13 +32,14 @@ class Voices:
     """What is heard and where: the part that an attachment has too.
 
     `features` of each speaker; `masks` [3, h, w] with two speakers. `turned`: the window in which the
-    sound runs back from its end.
+    sound runs back from its end. `mix` [S]: all of it as an attachment has it, 16 kHz.
     """
 
     features: tuple[Features, ...]
     masks: Tensor | None
     strength: float = 1.0
     turned: int | None = None
+    mix: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def speech(self, window: Window) -> Speech:
         back = self.turned == window.index
@@ -139,7 +140,8 @@ def prepare_attached(
         check_boxes(parameters.boxes, *size)
         check_seen(parameters, size, base, lead)
     masks = placed(parameters, len(tracks.speech), size, size, base.spatial_stride)
-    return Voices(encoded(tracks, lead.frames, tools), masks, parameters.audio_strength)
+    features = encoded(tracks, lead.frames, tools)
+    return Voices(features, masks, parameters.audio_strength, mix=tracks.mix)
 
 
 def encoded(tracks: Tracks, frames: int, tools: Tools) -> tuple[Features, ...]:

@@ -90,6 +90,12 @@ async def probe(catalog: Catalog, timeout_s: float) -> None:
     log.error("the probe process gave no answer")
 
 
+async def probe_again(catalog: Catalog, timeout_s: float) -> None:
+    """After something was installed or removed: what was bad may be good now. Until then the old holds."""
+    catalog.bad.clear()
+    await probe(catalog, timeout_s)
+
+
 async def probe_once(disabled: tuple[str, ...], timeout_s: float) -> tuple[wire_pb2.Catalog | None, str]:
     """The catalogue, or None and the plugin that was being imported when the process ended."""
     adapter = logging.LoggerAdapter(log, {"worker": "probe"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import re
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING
 from wancore_proto.v1 import catalog_service_pb2
 
 from wancore.plugins import PluginManager, PluginStatus
-from wancore.plugins.inputs import InputSpec, InputType
+from wancore.plugins.inputs import InputSpec, InputType, OwnType
 from wancore.plugins.manager import entry_points
+from wancore_server.catalog.installed import record_hash
 from wancore_server.catalog.loras import loras
 from wancore_server.child import die_with_parent, inherited_socket
 from wancore_server.errors import cut
@@ -126,7 +126,7 @@ def family_message(family: Family, status: PluginStatus) -> catalog_service_pb2.
         display_name=family.name,
         description=family.help,
         roles=[ROLES[role] for role in sorted(family.roles, reverse=True)],
-        inputs=[declaration(spec) for spec in family.inputs if spec.type in TYPES],
+        inputs=[declaration(spec) for spec in family.inputs if told(spec)],
         parameter_schema=schema,
         schema_hash=hashlib.sha256(schema.encode()).hexdigest(),
         plugin=f"plugins/{status.distribution}",
@@ -134,9 +134,18 @@ def family_message(family: Family, status: PluginStatus) -> catalog_service_pb2.
     )
 
 
+def told(spec: InputSpec) -> bool:
+    return spec.type in TYPES or isinstance(spec.type, OwnType)
+
+
 def declaration(spec: InputSpec) -> catalog_service_pb2.InputDeclaration:
     return Declaration(
-        role=spec.role, type=TYPES[spec.type], description=spec.help, required=spec.required, many=spec.many
+        role=spec.role,
+        type=Declaration.TYPE_OTHER if isinstance(spec.type, OwnType) else TYPES[spec.type],
+        description=spec.help,
+        required=spec.required,
+        many=spec.many,
+        type_name=spec.type_name,
     )
 
 
@@ -150,15 +159,6 @@ def plugin(status: PluginStatus) -> catalog_service_pb2.Plugin:
         problem=cut(re.sub(r"(/[\w.\-]+)+/", "", lines[-1]), 500) if lines else "",
         record_hash=record_hash(status.distribution),
     )
-
-
-def record_hash(distribution: str) -> str:
-    """SHA-256 of the list of installed files with their digests."""
-    try:
-        record = importlib.metadata.distribution(distribution).read_text("RECORD") if distribution else None
-    except importlib.metadata.PackageNotFoundError:
-        record = None
-    return hashlib.sha256(record.encode()).hexdigest() if record else ""
 
 
 def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.ModelFile]:

@@ -28,6 +28,7 @@ KINDS = {
     Declaration.TYPE_VIDEO: (Kind.KIND_VIDEO,),
     Declaration.TYPE_MASK: (Kind.KIND_IMAGE, Kind.KIND_VIDEO),
     Declaration.TYPE_AUDIO: (Kind.KIND_AUDIO, Kind.KIND_VIDEO),
+    Declaration.TYPE_OTHER: tuple(kind for kind in Kind.values() if kind),  # its reader decides
 }
 MAX_SEED = 2**63 - 1
 MAX_ATTACHMENTS, MAX_METHODS, MAX_GUIDANCE, MAX_ENCODINGS, MAX_INPUTS = 8, 16, 2, 16, 64

@@ -254,6 +254,9 @@ class Slot:
         self.last_good = time.monotonic()
 
     def ready(self, message: wire_pb2.Ready) -> None:
+        if self.recycle:  # asked for while it was starting
+            self.kill("recycled")
+            return
         self.state = State.STATE_IDLE
         self.last_good = time.monotonic()
         self.metrics.worker_up.labels(self.id).set(1)
@@ -355,6 +358,14 @@ class Slot:
         self.revive.set()
         if self.state != State.STATE_QUARANTINED:
             self.kill("operator")
+
+    def renew(self) -> None:
+        """Fresh processes: at once, or after the job that runs."""
+        self.crashes.clear()
+        self.recycle = True
+        self.revive.set()
+        if self.attempt is None and self.state != State.STATE_QUARANTINED:
+            self.kill("recycled")
 
     async def stop(self) -> None:
         self.stopping = True
