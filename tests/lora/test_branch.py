@@ -61,8 +61,18 @@ def test_a_changed_input_is_multiplied_again(files: list[Path]) -> None:
         assert torch.equal(attention.k(x), attention.k(x.clone()))
 
 
+def test_changed_strengths_are_multiplied_again(files: list[Path]) -> None:
+    base, x = model(), noise(5, 48)
+    with apply_loras(base, [lora(files[0], strength=(1.0, 0.25))], FLY) as applied, torch.no_grad():
+        attention = base.blocks[0].self_attn
+        attention.q(x)
+        applied.set_step(1)
+        assert torch.equal(attention.k(x), attention.k(x.clone()))
+
+
 def test_the_shared_product_is_let_go() -> None:
     down = Down(noise(6, 8), members=3)
+    down.set(0, torch.ones(6))
     x = noise(4, 8)
     for member in range(3):
         down(x, member)
@@ -79,7 +89,7 @@ def test_factors_move_with_their_block(files: list[Path]) -> None:
     with apply_loras(base, [lora(files[0], strength=(1.0, 0.5))], FLY) as applied:
         block = base.blocks[0]
         moved = {name for name, _ in block.named_buffers()}
-        assert {"self_attn.k.lora.up", "ffn.2.lora.scales", "ffn.2.lora_down.down"} <= moved
+        assert {"self_attn.k.lora.up", "ffn.2.lora_down.scales", "ffn.2.lora_down.down"} <= moved
         assert sum(name.startswith("self_attn.") and name.endswith("lora_down.down") for name in moved) == 2
         assert not any("lora" in name for name in base.state_dict())
         block.to(torch.float64)

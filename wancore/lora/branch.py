@@ -59,14 +59,21 @@ class Stack:
 
 
 class Down(nn.Module):
-    """The first product of one linear, or of several that read the same input: down [R, in]."""
+    """The first product of one linear, or of several that read the same input: (x down^T) * scales.
+
+    down [R, in]; `scales` [R] float32 is strength * alpha / r, a tensor, so that a change of strengths
+    compiles and captures nothing anew.
+    """
 
     down: Tensor
+    scales: Tensor
 
     def __init__(self, down: Tensor, members: int) -> None:
         super().__init__()
         self.members = members
         self.register_buffer("down", down, persistent=False)
+        scales = torch.zeros(len(down), dtype=torch.float32, device=down.device)
+        self.register_buffer("scales", scales, persistent=False)
         self._asked: set[int] = set()
         self._seen: tuple[weakref.ref[Tensor], int] | None = None
         self._product: Tensor | None = None
@@ -74,15 +81,24 @@ class Down(nn.Module):
     def forward(self, x: Tensor, member: int) -> Tensor:
         """x [..., in] -> [..., R]. The same tensor `x` is multiplied once for all members."""
         if self.members == 1 or torch.compiler.is_compiling():
-            return F.linear(x, self.down.to(x.dtype))
+            return self.product(x)
         product = self._product
         if product is None or member in self._asked or not self._is_seen(x):
-            product = self._product = F.linear(x, self.down.to(x.dtype))
+            product = self._product = self.product(x)
             self._seen, self._asked = (weakref.ref(x), version(x)), set()
         self._asked.add(member)
         if len(self._asked) == self.members:
             self._seen = self._product = None
         return product
+
+    def product(self, x: Tensor) -> Tensor:
+        h = F.linear(x, self.down.to(x.dtype))
+        return (h * self.scales).to(h.dtype) if torch.is_grad_enabled() else h.mul_(self.scales)
+
+    def set(self, start: int, scales: Tensor) -> None:
+        """New scales [n] from column `start` on; what was computed with the old ones is forgotten."""
+        self.scales[start : start + len(scales)].copy_(scales)
+        self._seen = self._product = None
 
     def _is_seen(self, x: Tensor) -> bool:
         return self._seen is not None and self._seen[0]() is x and self._seen[1] == version(x)
@@ -94,18 +110,13 @@ def version(x: Tensor) -> int:
 
 
 class Branch(nn.Module):
-    """The second product of one linear: up [out, R]; `scales` [R] float32 is strength * alpha / r, a
-    tensor, so that a change of strengths compiles and captures nothing anew."""
+    """The second product of one linear: up [out, R], added to what the linear gave."""
 
     up: Tensor
-    scales: Tensor
 
     def __init__(self, stack: Stack, down: Down, start: int, statistics: Statistics) -> None:
         super().__init__()
         self.register_buffer("up", stack.up, persistent=False)
-        self.register_buffer(
-            "scales", torch.zeros(len(stack.factors), device=stack.up.device), persistent=False
-        )
         self.adapters, self.factors = stack.adapters, stack.factors
         self.start, self.end = start, start + len(stack.factors)
         self._down = [down]  # in a list: the module belongs to the first of the linears that share it
@@ -116,14 +127,17 @@ class Branch(nn.Module):
     def down(self) -> Tensor:
         return self._down[0].down[self.start : self.end]
 
+    @property
+    def scales(self) -> Tensor:
+        return self._down[0].scales[self.start : self.end]
+
     def set(self, by_adapter: Tensor) -> None:
         """Strengths by adapter [n], on the CPU."""
-        self.scales.copy_(by_adapter[self.adapters] * self.factors)
+        self._down[0].set(self.start, by_adapter[self.adapters] * self.factors)
 
     def forward(self, x: Tensor, out: Tensor) -> Tensor:
         """`out` [..., out], the linear's own result for x [..., in], with the branch added."""
-        h = self._down[0](x, self.start)[..., self.start : self.end]
-        h = (h * self.scales).to(out.dtype)
+        h = self._down[0](x, self.start)[..., self.start : self.end].to(out.dtype)
         h, flat = h.reshape(-1, h.shape[-1]), out.reshape(-1, out.shape[-1])
         up = self.up.to(out.dtype)
         if torch.is_grad_enabled():
