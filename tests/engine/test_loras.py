@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from tests.engine.tiny import Made, engine, small
 from tests.lora.adapters import low_rank, write
@@ -114,3 +117,45 @@ def test_mistakes_come_before_anything_is_loaded(tiny, files, tmp_path) -> None:
         engine().plan(small(tiny("t2v"), loras=[{"name": str(broken)}]))
     with pytest.raises(InvalidInput, match="no experts"):
         frames(engine(), tiny("t2v"), {"name": files["pairs"], "expert": "high"})
+
+
+def quantised_copy(model: Path, folder: Path) -> Path:
+    """The same model with its block linears in fp8 with one scale each."""
+    shutil.copytree(model, folder)
+    path = find_parts(folder).require("transformer")
+    file = path if path.is_file() else next(path.glob("*.safetensors"))
+    tensors = {}
+    for name, tensor in load_file(str(file)).items():
+        if name.startswith("blocks.") and name.endswith(".weight") and tensor.ndim == 2:
+            scale = tensor.abs().max() / 448
+            tensors[name] = (tensor / scale).clamp(-448, 448).to(torch.float8_e4m3fn)
+            tensors[name.removesuffix("weight") + "scale_weight"] = scale
+        else:
+            tensors[name] = tensor
+    save_file(tensors, str(file))
+    return folder
+
+
+@pytest.mark.parametrize("place", ["file", "host", "device"])
+def test_a_quantised_model_is_merged_from_its_master(place, tiny, files, tmp_path) -> None:
+    fp8 = quantised_copy(tiny("t2v"), tmp_path / "fp8")
+    lora = {"name": files["pairs"], "strength": 0.5}
+    runner = engine(lora_master=(str(tiny("t2v")),), lora_originals=place)
+    events = list(runner.generate(small(fp8, loras=[lora])))
+    note = next(e.text for e in events if isinstance(e, Note))
+    assert "quantised again from its master" in note
+    other = frames(runner, fp8, {**lora, "strength": -0.5})
+    assert not np.array_equal(other, Made.of(events).frames)
+    assert np.array_equal(frames(runner, fp8, lora), Made.of(events).frames)
+    assert np.array_equal(frames(runner, fp8), frames(engine(), fp8))
+
+
+def test_a_wrong_master_is_refused(tiny, files, tmp_path) -> None:
+    fp8 = quantised_copy(tiny("t2v"), tmp_path / "fp8")
+    request = small(fp8, loras=[{"name": files["pairs"]}])
+    with pytest.raises(CheckpointError, match="is no master of this model: it differs by"):
+        list(engine(lora_master=(str(tiny("t2v-a14b") / "low_noise_model"),)).generate(request))
+    with pytest.raises(CheckpointError, match="quantised itself"):
+        engine(lora_master=(str(fp8),)).plan(request)
+    with pytest.raises(InvalidInput, match="lora_master"):
+        engine(lora_master=("a", "b")).plan(request)

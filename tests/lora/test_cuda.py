@@ -11,6 +11,7 @@ from tests.lora.adapters import lora, low_rank, model, weights, write
 from tests.transformer.models import noise, relative
 from wancore.checkpoints.open import open_view
 from wancore.lora.choose import Mode
+from wancore.lora.originals import Originals
 from wancore.lora.runtime import LoraOptions, Target, apply_loras
 from wancore.quant.linear import Linear
 from wancore.quant.scaled import ScaledWeight
@@ -76,7 +77,7 @@ def test_the_same_bits_at_the_same_addresses(mode: Mode, from_file: bool, file: 
     before, addresses = weights(base), {n: p.data_ptr() for n, p in base.named_parameters()}
     source = open_view(write(tmp_path / "m.safetensors", before)) if from_file else None
     with apply_loras(
-        Target(base, source=source), [lora(file, strength=(1.0, 0.5))], LoraOptions(mode)
+        Target(base, originals=Originals(source=source)), [lora(file, strength=(1.0, 0.5))], LoraOptions(mode)
     ) as applied:
         applied.set_step(1)
         q = base.get_parameter("blocks.0.self_attn.q.weight")

@@ -13,6 +13,7 @@ from tests.lora.adapters import lora, low_rank, model, velocity, write
 from tests.transformer.models import noise, relative
 from wancore.checkpoints.open import open_view
 from wancore.lora.applied import AppliedLoras
+from wancore.lora.originals import Originals
 from wancore.lora.runtime import LoraOptions, Target, apply_loras
 from wancore.quant.blockfloat import Mxfp8Weight, Nvfp4Weight
 from wancore.quant.ggml import GgmlWeight
@@ -162,7 +163,7 @@ def test_from_a_master_nothing_is_rounded_twice(file: Path, tmp_path: Path) -> N
     before = codes(base)
     with apply_loras(original, [lora(file)], LoraOptions("merged")):
         wanted = {name: p.detach().clone() for name, p in original.named_parameters()}
-    with apply_loras(Target(base, master=open_view(path)), [lora(file)]) as applied:
+    with apply_loras(Target(base, originals=Originals(master=open_view(path))), [lora(file)]) as applied:
         assert {
             c.placed for n, c in applied.choices.items() if n.startswith("blocks") and "bias" not in n
         } == {"requantised"}

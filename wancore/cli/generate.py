@@ -65,6 +65,10 @@ def generate(
         ),
     ] = None,
     lora_mode: Annotated[str | None, Opt(help="auto, merged, streaming or on-the-fly")] = None,
+    lora_master: Annotated[
+        str | None,
+        Opt(metavar="FILE[,FILE]", help="float original of a quantised model, to merge LoRAs from"),
+    ] = None,
     lora_timing: Annotated[bool | None, Opt("--lora-timing", help="say what LoRAs cost")] = None,
     provenance: Annotated[
         bool | None,
@@ -121,6 +125,7 @@ def generate(
         "models": models, "device": device, "dtype": dtype, "vae": vae, "text_encoder": text_encoder,
         "tokenizer": tokenizer, "image_encoder": image_encoder, "audio_encoder": audio_encoder,
         "transformer_2": transformer_2, "lora_mode": lora_mode, "lora_timing": lora_timing,
+        "lora_master": lora_master,
         "attention": attention, "provenance": provenance,
     }  # fmt: skip
     from wancore.cli.produce import produce

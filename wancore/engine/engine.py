@@ -14,7 +14,7 @@ from wancore.checkpoints.models_tree import find_model
 from wancore.checkpoints.parts import Parts
 from wancore.encoders.cache import PromptCache
 from wancore.engine.generation import Generation
-from wancore.engine.loras import LoraUse
+from wancore.engine.loras import LoraUse, check_masters
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan, plan_request
 from wancore.errors import InvalidInput, PluginError
@@ -77,14 +77,18 @@ class Engine:
     def plan(self, request: Request) -> Plan:
         """Validates a request against its model, from headers alone; nothing is loaded."""
         plan = plan_request(request, self.parts(request), self.families, self.locate)
-        self.loras(request)
+        use = self.loras(request)
+        if use.loras:
+            check_masters(use.masters, plan)
         return plan.with_parameters(self.settings.parameters)
 
     def loras(self, request: Request) -> LoraUse:
         """The request's adapters, and how they are applied; from headers alone."""
         settings = self.settings
         options = LoraOptions(settings.lora_mode, settings.lora_streaming, settings.lora_timing)
-        return LoraUse(located(request.loras, settings.models, self.shelf), options)
+        loras = located(request.loras, settings.models, self.shelf)
+        masters = tuple(self.locate(name) for name in settings.lora_master) if loras else ()
+        return LoraUse(loras, options, masters, settings.lora_originals)
 
     def locate(self, name: str) -> Path:
         """A file or folder by its path, or by its name under the models folder."""

@@ -121,7 +121,7 @@ class Generation:
         if self.loras.loras:
             yield Loading("LoRA")
         with self.stages("loading"), torch.no_grad():
-            targets = lora_targets(self.plan, self.models) if self.loras.loras else {}
+            targets = lora_targets(self.plan, self.models, self.loras) if self.loras.loras else {}
             self.adapters = self.models.loras.use(targets, self.loras.loras, self.loras.options)
         if self.loras.loras:
             yield Note(self.adapters.describe())

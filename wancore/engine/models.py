@@ -24,6 +24,7 @@ from wancore.engine.modules import ExpertFiles, split
 from wancore.engine.speech import speech_encoder
 from wancore.kernels.attention import Attend, sdpa
 from wancore.lora.keep import LoraKeeper
+from wancore.lora.originals import Originals
 from wancore.plugins.family import Base, Family, Place
 from wancore.transformer.adapter import Adapter
 from wancore.transformer.load import load_transformer
@@ -58,7 +59,8 @@ class Models:
 
     The VAE computes in float32, as upstream's does. On a GPU, encoders wait in host memory between
     uses. `attend`: of the transformers. `loras`: the adapters that are on the transformers; the last
-    request's stay on.
+    request's stay on. `originals`: what
+    weights start from when adapters are merged into them, by the transformer's file.
     """
 
     parts: Parts
@@ -67,6 +69,7 @@ class Models:
     prompts: PromptCache
     attend: Attend = sdpa
     loras: LoraKeeper = field(default_factory=LoraKeeper)
+    originals: dict[Path, Originals] = field(default_factory=dict)
     _loaded: dict[str, object] = field(default_factory=dict)
     _transformers: dict[Path, WanTransformer] = field(default_factory=dict)
     _adapters: dict[AdapterFile, Adapter | None] = field(default_factory=dict)

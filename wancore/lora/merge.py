@@ -6,36 +6,28 @@ host memory, or the values read again from the file that the model came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from wancore.lora.originals import Originals
 from wancore.lora.terms import Change
 from wancore.quant.weight import QuantisationError, Weight, requantise
 
-#: Reads a parameter by its canonical name, in float, as it stands in a file; None if it is not there.
-Source = Callable[[str], Tensor | None]
 SMALL_BYTES = 1 << 20  # tensors below stay on the GPU while they are replaced
-
-
-def no_source(name: str) -> Tensor | None:
-    return None
 
 
 class Merged:
     """One parameter with its change merged in.
 
-    `master`: float values of higher precision that a quantised weight was made from; the merged weight is
-    then quantised once from them. `source`: see `Source`; spares a copy of what a GPU held.
-    `error`: what quantising the merged values cost, None for a plain tensor.
+    `originals`: what it starts from; where they have a master of a quantised weight, the merged weight is
+    quantised once from it. `error`: what quantising the merged values cost, None for a plain tensor.
     """
 
-    def __init__(self, change: Change, master: Tensor | None = None, source: Source = no_source) -> None:
-        self.change, self.slot = change, change.slot
-        self.master, self.source = master, source
+    def __init__(self, change: Change, originals: Originals) -> None:
+        self.change, self.slot, self.originals = change, change.slot, originals
         self.original = self.slot.held
-        self.backup: Tensor | None = None
         self.error: QuantisationError | None = None
         self.strengths: tuple[float, ...] | None = None
         self.overwritten = False  # whether the original's own memory holds merged values
@@ -59,31 +51,29 @@ class Merged:
 
     def base(self) -> Tensor:
         """The values before any change, float32, where the parameter lives."""
-        device = self.slot.device
-        if self.master is not None:
-            return self.master.to(device=device, dtype=torch.float32)
-        original = self.original
+        original, name = self.original, self.slot.name
         if isinstance(original, Weight):
-            return original.values().to(device)
-        if self.backup is not None:
-            return self.backup.to(device=device, dtype=torch.float32)
-        return (self.reread(original) if self.overwritten else original.detach()).to(device).float()
+            master = self.originals.master(name, original)
+            return (original.values() if master is None else master).to(self.slot.device, torch.float32)
+        values = self.originals.of(name, original) if self.overwritten else original.detach()
+        return values.to(self.slot.device).float()
 
     def quantise(self, original: Weight, merged: Tensor) -> None:
-        """In the same format. The weight that was there waits in host memory."""
+        """In the same format. The weight that was there waits in host memory, unless originals stay."""
         device = original.device
         new, self.error = requantise(original, merged)
         self.slot.module.weight = new
         if device.type == "cuda":
-            original.to("cpu")
             new.to(device)
+            if self.originals.place != "device":
+                original.to("cpu")
 
     def write(self, original: nn.Parameter, merged: Tensor) -> None:
         if not self.in_place(original):
             setattr(self.slot.module, self.slot.leaf, parameter(merged.to(original.dtype)))
             return
-        if not self.overwritten and self.source(self.slot.name) is None:
-            self.backup = original.detach().to("cpu", copy=True)
+        if not self.overwritten:
+            self.originals.before(self.slot.name, original)
         self.overwritten = True
         original.data.copy_(merged)
 
@@ -92,11 +82,6 @@ class Merged:
         tensor may be a view of the file and is replaced."""
         large = original.nbytes >= SMALL_BYTES
         return original.is_cuda and large and not self.change.widens
-
-    def reread(self, original: nn.Parameter) -> Tensor:
-        values = self.source(self.slot.name)
-        assert values is not None
-        return values.to(original.dtype)
 
     def put_back(self) -> None:
         """Bit for bit what was there before."""
@@ -108,8 +93,9 @@ class Merged:
             self.error = None
             return
         if self.overwritten:
-            original.data.copy_(self.backup if self.backup is not None else self.reread(original))
-            self.overwritten, self.backup = False, None
+            original.data.copy_(self.originals.of(self.slot.name, original), non_blocking=True)
+            self.originals.restored(original)
+            self.overwritten = False
         setattr(self.slot.module, self.slot.leaf, original)
 
 

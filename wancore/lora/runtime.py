@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -11,14 +11,14 @@ from torch import nn
 
 from wancore.checkpoints.canonical import NOTHING
 from wancore.checkpoints.keymap import KeyMap
-from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.lora.applied import AppliedLoras, Lora, claim
 from wancore.lora.branch import Branches
 from wancore.lora.choose import Choice, Facts, Mode, Placed, choose
 from wancore.lora.in_floats import InFloats
-from wancore.lora.merge import Merged, Source, no_source
+from wancore.lora.merge import Merged
 from wancore.lora.names import NameTable
+from wancore.lora.originals import Originals
 from wancore.lora.read import LoraFile, Patch, read_lora
 from wancore.lora.slots import compute_dtype, find_slots
 from wancore.lora.spec import LoraSpec
@@ -47,16 +47,14 @@ class LoraOptions:
 class Target:
     """What adapters are applied to: a loaded transformer and the modules attached to it.
 
-    `master`: the float checkpoint (canonical names) that a quantised model was made from. `source`: the
-    checkpoint that the model was loaded from, which spares a copy of weights that are merged on a GPU.
+    `originals`: what weights start from when adapters are merged into them, kept between requests.
     `spellings`: diffusers' names of attached modules. `swapped`: prefixes of blocks that are not always on
     the device.
     """
 
     model: nn.Module
     attached: tuple[nn.Module, ...] = ()
-    master: FileView | None = None
-    source: FileView | None = None
+    originals: Originals = field(default_factory=Originals)
     spellings: KeyMap = NOTHING
     swapped: tuple[str, ...] = ()
 
@@ -149,7 +147,7 @@ def choice_for(change: Change, loras: Sequence[Lora], target: Target, options: L
         low_rank=change.low_rank,
         scheduled=not all(loras[adapter].spec.constant for adapter in change.adapters),
         quantised=slot.quantised,
-        master=target.master is not None and slot.name in target.master,
+        master=target.originals.has_master(slot.name),
         swapped=slot.name.startswith(target.swapped),
     )
     return choose(facts, options.mode, options.streaming)
@@ -161,11 +159,8 @@ def place(applied: AppliedLoras, target: Target) -> None:
     by_way: dict[Placed, list[Change]] = {}
     for name, choice in applied.choices.items():
         by_way.setdefault(choice.placed, []).append(applied.changes[name])
-    source, master = reader(target.source), reader(target.master)
-    for change in by_way.get("merged", []):
-        applied.merged[change.slot.name] = Merged(change, None, source)
-    for change in by_way.get("requantised", []):
-        applied.merged[change.slot.name] = Merged(change, master(change.slot.name), source)
+    for change in (*by_way.get("merged", []), *by_way.get("requantised", [])):
+        applied.merged[change.slot.name] = Merged(change, target.originals)
     for change in by_way.get("held in floats", []):
         applied.in_floats[change.slot.name] = InFloats(change, dtype)
     streamed = by_way.get("streaming", [])
@@ -183,9 +178,3 @@ def copies_ahead(changes: Sequence[Change], dtype: torch.dtype) -> Ahead | None:
         return None
     largest = max(torch.Size(change.shape).numel() for change in changes)
     return Ahead(changes[0].slot.device, dtype, largest)
-
-
-def reader(view: FileView | None) -> Source:
-    if view is None:
-        return no_source
-    return lambda name: view.tensor(name) if name in view else None

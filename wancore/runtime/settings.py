@@ -110,6 +110,16 @@ class Settings(BaseSettings):
         default="auto", description="how LoRAs act; auto: in each layer the way that costs least"
     )
     lora_streaming: bool = Field(default=True, description="let auto stream differences from host memory")
+    lora_master: Names = Field(
+        default=(),
+        description="the float checkpoint that a quantised model was made from; LoRAs are merged into its"
+        " values and quantised once, so that nothing small is lost (comma-separated for two experts)",
+    )
+    lora_originals: Literal["file", "host", "device"] = Field(
+        default="file",
+        description="where what merged LoRAs start from is kept: read from the file at each change, in"
+        " (pinned) memory, or on the GPU: the fastest, for as much memory as the weights again",
+    )
     lora_timing: bool = Field(default=False, description="measure what LoRAs cost, and say so at the end")
 
     @field_validator("motion_frame")
