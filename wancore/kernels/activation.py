@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wancore.kernels.codes import FP8, Codes, quantised
+from wancore.kernels.codes import FP8, Codes, quantised, wide
 from wancore.kernels.library import DTYPES
 from wancore.kernels.register import register, rows_of_vectors
-from wancore.kernels.sources import KERNELS, serves
+from wancore.kernels.sources import KERNELS, LARGEST_WIDTH, serves
 
 ACTIVATIONS = {"identity": 0, "gelu": 1, "silu": 2}  # as `enum Activation` of csrc/activation.cu
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -23,7 +23,6 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": lambda x: F.gelu(x, approximate="tanh"),
     "silu": F.silu,
 }
-LARGEST_WIDTH = 16384
 
 
 def activation(
@@ -60,9 +59,9 @@ def activation_twin(
     codes: bool = False,
     plain: bool = True,
 ) -> Tensor | Codes:
-    values = x.float() if bias is None else x.float() + bias.float()
+    values = wide(x) if bias is None else wide(x) + bias
     values = FUNCTIONS[kind](values)
-    values = values if gate is None else values * gate.float()
+    values = values if gate is None else values * gate
     if not codes:
         return values.to(x.dtype)
     return Codes(*quantised(values), x.dtype, values.to(x.dtype) if plain else None)

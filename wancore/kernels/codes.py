@@ -21,8 +21,21 @@ class Codes:
     dtype: torch.dtype
     plain: Tensor | None = None
 
+    def __getitem__(self, rows: slice) -> Codes:
+        return Codes(
+            self.codes[rows], self.scale[rows], self.dtype, None if self.plain is None else self.plain[rows]
+        )
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
     def dequantised(self) -> Tensor:
         return (self.codes.float() * self.scale).to(self.dtype)
+
+
+def wide(x: Tensor) -> Tensor:
+    """What twins compute in: float32, or float64 where that is given."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def plain_rows(x: Tensor | Codes) -> Tensor:
@@ -36,7 +49,7 @@ def plain_rows(x: Tensor | Codes) -> Tensor:
 
 def quantised(x: Tensor) -> tuple[Tensor, Tensor]:
     """x [S, D] -> (codes, scale [S, 1]): scale = amax of the row / 448, 1 for a row of zeros."""
-    values = x.float()
+    values = wide(x)
     scale = values.abs().amax(-1, keepdim=True) / FP8_LARGEST
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale)).float()
     return (values / scale).clamp(-FP8_LARGEST, FP8_LARGEST).to(FP8), scale

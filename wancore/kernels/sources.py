@@ -7,10 +7,17 @@ from torch import Tensor
 
 from wancore.kernels.library import KernelLibrary
 
+LARGEST_WIDTH = 16384  # of a row that a block of threads holds in registers
+UPDATE = "piiipipf"  # rows, stride, start, count, gate, its stride, strength, factor
+
 KERNELS = KernelLibrary(
     "transformer",
-    ("activation.cu",),
-    {"wancore_activation": "pipippppiiii"},
+    ("activation.cu", "junction.cu", "rotary.cu"),
+    {
+        "wancore_activation": "pipippppiiii",
+        "wancore_junction": "pi" + 2 * UPDATE + "pppipippfpppiiii",
+        "wancore_norm_rotate": "pippippippippfiiii",
+    },
 )
 
 

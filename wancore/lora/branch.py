@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wancore.kernels.codes import plain_rows
 from wancore.lora.deltas import LowRank
 from wancore.lora.slots import Slot
 from wancore.lora.statistics import Statistics
@@ -145,11 +146,12 @@ class Branch(nn.Module):
         return flat.addmm_(h, up.mT).reshape(out.shape)
 
     def hook(self, module: nn.Module, inputs: tuple[Any, ...], out: Tensor) -> Tensor:
+        x = plain_rows(inputs[0])
         if torch.compiler.is_compiling():
-            return self(inputs[0], out)
+            return self(x, out)
         self.ran = True
         with self._statistics.timed("on-the-fly", out.device):
-            return self(inputs[0], out)
+            return self(x, out)
 
     def difference(self) -> Tensor:
         """What it adds to the weight, float32 [out, in]."""

@@ -1,4 +1,4 @@
-"""Products with quantised activations: the plain twins of the fast kernels, sums in float32.
+"""Products with quantised activations: sums in float32, or on tensor cores where the GPU has them for it.
 
 Each has the signature of `linear.Arithmetic`. A weight that it is not for is an error: ask `suits`.
 LightX2V and vLLM scale each token and output channel; ComfyUI has a static scale, 1 where a file has none.
@@ -14,18 +14,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wancore.kernels.activation import quantise_rows
+from wancore.kernels.codes import Codes
+from wancore.kernels.fp8_product import fp8_product
 from wancore.quant.codes import E4M3, E5M2, to_float8, to_int8
 from wancore.quant.linear import Arithmetic, Linear, weight_only
 from wancore.quant.scaled import ScaledWeight
 from wancore.quant.weight import Weight
 
-FP8_LARGEST, INT8_LARGEST = 448.0, 127.0
+INT8_LARGEST = 127.0
 
 
-def token_fp8(x: Tensor, weight: Weight, bias: Tensor | None) -> Tensor:
-    """x in e4m3 with a scale per token (amax / 448), times an fp8 weight with a scale per output channel."""
-    codes, scale = per_token(x, FP8_LARGEST)
-    return scaled_product(x, to_float8(codes, E4M3), scale, cast(ScaledWeight, weight), bias)
+def token_fp8(x: Tensor | Codes, weight: Weight, bias: Tensor | None) -> Tensor:
+    """x in e4m3 with a scale per token (amax / 448), times an fp8 weight with a scale per output channel.
+
+    On GPUs that multiply fp8 these are products in fp8; rows that come as codes stay as they are.
+    """
+    stored = cast(ScaledWeight, weight)
+    rows = x if isinstance(x, Codes) else quantise_rows(x)
+    return fp8_product(rows, stored.codes, row_scales(stored), bias)
 
 
 def token_int8(x: Tensor, weight: Weight, bias: Tensor | None) -> Tensor:
@@ -59,11 +66,16 @@ def scaled_product(
     x: Tensor, codes: Tensor, scale: Tensor, weight: ScaledWeight, bias: Tensor | None
 ) -> Tensor:
     """codes [..., in] times the weight's codes, then both scales, then the bias, in the dtype of `x`."""
+    product = F.linear(codes.float(), weight.codes.float()) * scale * row_scales(weight)[:, 0]
+    return (product if bias is None else product + bias.float()).to(x.dtype)
+
+
+def row_scales(weight: ScaledWeight) -> Tensor:
+    """[out, 1]. Raises `ValueError` where the scales are finer than rows."""
     rows = weight.row_scales
     if rows is None:
         raise ValueError(f"{weight.format}: its scales are finer than output channels")
-    product = F.linear(codes.float(), weight.codes.float()) * scale * rows[:, 0]
-    return (product if bias is None else product + bias.float()).to(x.dtype)
+    return rows
 
 
 @dataclass(frozen=True)

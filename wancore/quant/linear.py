@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wancore.kernels.codes import Codes
 from wancore.quant.weight import Weight
 
-#: x [..., in], weight [out, in], bias [out] -> [..., out] in the dtype of x.
-Arithmetic = Callable[[Tensor, Weight, Tensor | None], Tensor]
+#: x [..., in] (some also take its fp8 codes), weight [out, in], bias [out] -> [..., out] in the dtype of x.
+Arithmetic = Callable[[Any, Weight, Tensor | None], Tensor]
 
 
 def weight_only(x: Tensor, weight: Weight, bias: Tensor | None) -> Tensor:
@@ -39,5 +41,5 @@ class Linear(nn.Module):
     def out_features(self) -> int:
         return self.weight.shape[0]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Codes) -> Tensor:
         return self.arithmetic(x, self.weight, self.bias)

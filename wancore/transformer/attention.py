@@ -10,8 +10,12 @@ from torch import Tensor, nn
 
 from wancore.errors import InvalidInput
 from wancore.kernels.attention import Attend, for_role
+from wancore.kernels.codes import Codes
+from wancore.kernels.junction import Form
+from wancore.kernels.rotary import norm_rotate
 from wancore.transformer.adapter import Part
 from wancore.transformer.keys import KeySet, TextKeys, read_all
+from wancore.transformer.linears import apply, form_for, project
 from wancore.transformer.norms import RMSNorm
 from wancore.transformer.plan import self_attention
 from wancore.transformer.rows import add_rows
@@ -34,16 +38,24 @@ class SelfAttention(nn.Module):
     def heads(self, x: Tensor) -> Tensor:
         return rearrange(x, "s (h d) -> s h d", h=self.num_heads)
 
-    def forward(self, n: Tensor, stream: Stream, parts: Sequence[Part] = ()) -> tuple[Tensor, list[object]]:
+    def form(self, plain: bool = False) -> Form:
+        """What it wants its input as; `plain`: others read the plain rows."""
+        return form_for(self.q, self.k, self.v, plain=plain)
+
+    def forward(
+        self, n: Tensor | Codes, stream: Stream, parts: Sequence[Part] = ()
+    ) -> tuple[Tensor, list[object]]:
         """n [S, D], the modulated input -> ([S, D], what each part observed)."""
-        plain_q = self.heads(self.norm_q(self.q(n)))
-        q = stream.rotation(plain_q)
-        k = stream.rotation(self.heads(self.norm_k(self.k(n))))
-        v = self.heads(self.v(n))
+        branches = [p for p in parts if p.pieces.branch]
+        q, k, v = project(n, (self.q, self.k, self.v))
+        weights = self.norm_q.weight, self.norm_k.weight
+        cos, sin = stream.rotation.cos, stream.rotation.sin
+        turned = norm_rotate(q, k, weights, self.norm_q.eps, cos, sin, plain=bool(branches))
+        q, k, v = turned.q, turned.k, self.heads(v)
         seen = [p.pieces.observe(q, k, v, p.values.data) if p.pieces.observe else None for p in parts]
         memories = [p.values.memory for p in parts if p.values.memory is not None]
         out = self_attention(stream.attend, q, k, v, stream.plan, memories, stream.canvas_rows)
-        out = add_rows(out, [p.pieces.branch(plain_q, p.values.data) for p in parts if p.pieces.branch])
+        out = add_rows(out, [p.pieces.branch(turned.plain, p.values.data) for p in branches])  # type: ignore[misc]
         out = self.o(out.flatten(1))
         for part, observed in zip(parts, seen, strict=True):
             if part.pieces.attn_out is not None:
@@ -79,9 +91,11 @@ class TextAttention(nn.Module):
         """Keys and values of embedded image tokens [L, D]."""
         return KeySet(self.heads(self.norm_k_img(self.k_img(image))), self.heads(self.v_img(image)))
 
-    def forward(self, x: Tensor, keys: TextKeys, attend: Attend, parts: Sequence[Part] = ()) -> Tensor:
+    def forward(
+        self, x: Tensor | Codes, keys: TextKeys, attend: Attend, parts: Sequence[Part] = ()
+    ) -> Tensor:
         """x [m, D], the normed rows that take part -> [m, D]."""
-        q = self.heads(self.norm_q(self.q(x)))
+        q = self.heads(self.norm_q(apply(self.q, x)))
         extra = [*keys.image, *(s for p in parts for s in p.values.kv)]
         owner = next((p for p in parts if p.pieces.text_set is not None), None)
         read_text, read_image = for_role(attend, "text"), for_role(attend, "image")

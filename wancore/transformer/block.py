@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from wancore.kernels.codes import plain_rows
+from wancore.kernels.junction import Modulated
 from wancore.transformer.adapter import Part
 from wancore.transformer.attention import SelfAttention, TextAttention
 from wancore.transformer.config import TransformerConfig
 from wancore.transformer.keys import TextKeys
-from wancore.transformer.norms import LayerNorm, gated, modulated_norm
-from wancore.transformer.rows import Rows, add_rows
+from wancore.transformer.linears import feed_forward, form_for
+from wancore.transformer.norms import LayerNorm
+from wancore.transformer.residual import Residual
+from wancore.transformer.rows import Rows
 from wancore.transformer.stream import Stream
 
 
@@ -49,29 +54,32 @@ class Block(nn.Module):
         hints: Sequence[Rows] = (),
     ) -> Tensor:
         """x [S, D], e0 [K, 6, D] float32 (projected time embedding of each level) -> [S, D]."""
+        return self.advance(Residual(x, stream.levels), e0, stream, keys, parts, hints).value()
+
+    def advance(
+        self,
+        x: Residual,
+        e0: Tensor,
+        stream: Stream,
+        keys: TextKeys | None = None,
+        parts: Sequence[Part] = (),
+        hints: Sequence[Rows] = (),
+    ) -> Residual:
+        """As `forward`, of a stream with updates that still wait; its own last wait for the next block."""
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = (self.modulation.float() + e0).unbind(1)
         for part in parts:
             if part.values.shift is not None:
                 shift = shift + part.values.shift
-        n = modulated_norm(x, shift, scale, stream.levels, self.eps)
-        for part in parts:
-            if part.pieces.tap is not None:
-                part.pieces.tap(n, part.values.data)
+        taps = [p for p in parts if p.pieces.tap is not None]
+        x, n = x.normed(Modulated(shift, scale), self.eps, self.self_attn.form(plain=bool(taps)))
+        for part in taps:
+            part.pieces.tap(plain_rows(n), part.values.data)  # type: ignore[misc]
         attended, seen = self.self_attn(n, stream, parts)
-        x = gated(x, attended, gate, stream.levels)
-        x = self.read_text(x, stream, keys, parts)
-        x = add_rows(
-            x,
-            [
-                p.pieces.after_cross(x, p.values.data, observed)
-                for p, observed in zip(parts, seen, strict=True)
-                if p.pieces.after_cross
-            ],
-        )
-        n = modulated_norm(x, ffn_shift, ffn_scale, stream.levels, self.eps)
-        x = gated(x, self.ffn(n), ffn_gate, stream.levels)
-        x = add_rows(x, hints)
-        return add_rows(x, [p.pieces.after_block(x, p.values.data) for p in parts if p.pieces.after_block])
+        x = self.read_text(x.plus(attended, gate), stream, keys, parts)
+        x = after(x, [(p.pieces.after_cross, (p.values.data, s)) for p, s in zip(parts, seen, strict=True)])
+        x, n = x.normed(Modulated(ffn_shift, ffn_scale), self.eps, form_for(self.ffn[0]))
+        x = x.plus(feed_forward(n, self.ffn[0], self.ffn[2]), ffn_gate).plus_rows(hints)
+        return after(x, [(p.pieces.after_block, (p.values.data,)) for p in parts])
 
     def text_keys(self, text: Tensor, image: Tensor | None = None) -> TextKeys:
         """What this block's text attention reads of embedded text [L, D] and image tokens [L', D]."""
@@ -80,8 +88,19 @@ class Block(nn.Module):
         images = (self.cross_attn.image_set(image),) if image is not None else ()
         return TextKeys((self.cross_attn.text_set(text),), images)
 
-    def read_text(self, x: Tensor, stream: Stream, keys: TextKeys | None, parts: Sequence[Part]) -> Tensor:
+    def read_text(
+        self, x: Residual, stream: Stream, keys: TextKeys | None, parts: Sequence[Part]
+    ) -> Residual:
         if self.cross_attn is None or self.norm3 is None or keys is None or stream.text_rows == 0:
             return x
-        reading = x[: stream.text_rows]
-        return add_rows(x, [Rows(self.cross_attn(self.norm3(reading), keys, stream.attend, parts))])
+        x, n = x.normed(self.norm3.affine, self.norm3.eps, form_for(self.cross_attn.q))
+        return x.plus(self.cross_attn(n[: stream.text_rows], keys, stream.attend, parts))
+
+
+def after(x: Residual, pieces: Sequence[tuple[nn.Module | None, tuple[Any, ...]]]) -> Residual:
+    """Residuals of adapters, which all read the same sum: (module, what it reads beside the stream)."""
+    acting = [(module, data) for module, data in pieces if module is not None]
+    if not acting:
+        return x
+    x = x.settled()
+    return x.plus_rows([module(x.x, *data) for module, data in acting])

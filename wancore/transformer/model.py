@@ -20,6 +20,7 @@ from wancore.transformer.embeddings import Head, ImageEmbedding, sinusoid
 from wancore.transformer.keys import TextKeys
 from wancore.transformer.levels import Levels
 from wancore.transformer.norms import modulated_norm
+from wancore.transformer.residual import Residual
 from wancore.transformer.rope import Frequencies
 from wancore.transformer.stream import Stream
 
@@ -106,12 +107,16 @@ class WanTransformer(nn.Module):
         skip: Collection[int] = (),
     ) -> Tensor:
         """Runs the blocks: x [S, D] -> [S, D]. `skip`: blocks left out with everything on them."""
-        for i, block in enumerate(self.blocks):
+        running = Residual(x, stream.levels)
+        for i, block in enumerate(self.layers):
             if i in skip:
                 continue
-            hints = [h for chain in chains if (h := chain.hint(i, x)) is not None]
-            x = block(x, e0, stream, keys[i] if keys else None, parts[i] if parts else (), hints)
-        return x
+            running = running.settled() if chains else running  # which chains read
+            hints = [h for chain in chains if (h := chain.hint(i, running.x)) is not None]
+            running = block.advance(
+                running, e0, stream, keys[i] if keys else None, parts[i] if parts else (), hints
+            )
+        return running.value()
 
     def velocity(self, x: Tensor, e: Tensor, levels: Levels, grid: tuple[int, int, int]) -> Tensor:
         """Canvas rows [n, D] -> velocity [out_dim, F, h, w] float32; `grid` in tokens."""

@@ -1,14 +1,12 @@
-"""The norms and elementwise steps of a Wan block; statistics in float32.
-
-These are the plain versions; `wancore.kernels` chooses between them and fused ones.
-"""
+"""The norms of a Wan transformer; statistics in float32. `wancore.kernels` has them fused and plain."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wancore.kernels.junction import Affine, Modulated, junction
+from wancore.kernels.rotary import rms_norm
 from wancore.transformer.levels import Levels
 
 
@@ -21,32 +19,24 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.eps)
-        return (x.float() * scale).to(x.dtype) * self.weight.to(x.dtype)
+        return rms_norm(x, self.weight, self.eps)
 
 
 class LayerNorm(nn.LayerNorm):
     """LayerNorm computed in float32 whatever the input's type."""
 
+    @property
+    def affine(self) -> Affine:
+        return Affine(self.weight, self.bias)
+
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight.float() if self.weight is not None else None
-        bias = self.bias.float() if self.bias is not None else None
-        return F.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps).to(x.dtype)
+        _, n = junction(x.reshape(-1, x.shape[-1]), norm=self.affine, eps=self.eps)
+        assert isinstance(n, Tensor)
+        return n.view(x.shape)
 
 
 def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor, levels: Levels, eps: float) -> Tensor:
     """LN(x) * (1 + scale) + shift; x [S, D], shift and scale [K, D] float32."""
-
-    def row(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-        return (F.layer_norm(x.float(), x.shape[-1:], eps=eps) * (1 + scale) + shift).to(x.dtype)
-
-    return levels.apply(row, x, (shift, scale))
-
-
-def gated(x: Tensor, update: Tensor, gate: Tensor, levels: Levels) -> Tensor:
-    """x + update * gate; x, update [S, D], gate [K, D] float32."""
-
-    def row(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
-        return (x.float() + update.float() * gate).to(x.dtype)
-
-    return levels.apply(row, x, (gate,), update)
+    _, n = junction(x, norm=Modulated(shift, scale), levels=levels, eps=eps)
+    assert isinstance(n, Tensor)
+    return n

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from wancore.kernels.codes import Codes, plain_rows
 from wancore.transformer.adapter import Part, Pieces
 from wancore.transformer.canvas import Canvas, Segment
 from wancore.transformer.keys import TextKeys
@@ -88,7 +89,9 @@ class KeepKeys(nn.Module):
         self._into = [into]  # in a list: the owner is not a submodule
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, data: Any) -> None:
-        self._into[0].kept = Recorded(k=k, v=v)
+        self._into[0].kept = Recorded(
+            k=k.contiguous(), v=v.contiguous()
+        )  # not the products they are slices of
 
 
 class KeepInput(nn.Module):
@@ -105,8 +108,8 @@ def low_rank_added(model: WanTransformer, low_rank: Mapping[str, LowRank]) -> It
     """While in use, the named linears compute `x W^T + b + x down^T up^T`."""
 
     def hook(weights: LowRank) -> Any:
-        def add(module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
-            (x,) = args
+        def add(module: nn.Module, args: tuple[Tensor | Codes, ...], out: Tensor) -> Tensor:
+            x = plain_rows(args[0])
             return out + (x @ weights.down.to(x).mT) @ weights.up.to(x).mT
 
         return add

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wancore.kernels.rotary import rotated
+
 
 @dataclass(frozen=True)
 class Frequencies:
@@ -84,7 +86,4 @@ class Rotation:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rotates neighbouring channel pairs of `x` [S, H, d]."""
-        even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-        cos, sin = self.cos[:, None], self.sin[:, None]
-        rotated = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
-        return rotated.flatten(-2).to(x.dtype)
+        return rotated(x, self.cos, self.sin)

@@ -1,0 +1,69 @@
+"""Products of fp8 rows with an fp8 matrix that has a scale for each output channel."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wancore.kernels.codes import FP8, Codes, wide
+from wancore.kernels.library import switched_off
+
+log = logging.getLogger(__name__)
+
+
+def fp8_product(x: Codes, codes: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    """x [..., in] times codes [out, in] (an fp8 type) with scale [out, 1], plus bias [out]: in `x.dtype`."""
+    if suits(x, codes):
+        return on_tensor_cores(x, codes, scale, bias)
+    return fp8_product_twin(x, codes, scale, bias)
+
+
+def fp8_product_twin(x: Codes, codes: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    """Sums in float32, both scales after them, then the bias."""
+    product = F.linear(wide(x.codes), wide(codes)) * x.scale * scale[:, 0]
+    return (product if bias is None else product + bias.float()).to(x.dtype)
+
+
+def on_tensor_cores(x: Codes, codes: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    out = torch._scaled_mm(
+        x.codes.flatten(0, -2),
+        codes.t(),
+        scale_a=x.scale.flatten(0, -2),
+        scale_b=scale.t(),
+        bias=None if bias is None else bias.to(x.dtype),
+        out_dtype=x.dtype,
+        use_fast_accum=True,
+    )
+    return out.view(*x.codes.shape[:-1], len(codes))
+
+
+def suits(x: Codes, codes: Tensor) -> bool:
+    """Whether the GPU multiplies these as they are: e4m3 on both sides, bfloat16 out, sizes in sixteens."""
+    return (
+        x.codes.is_cuda
+        and x.dtype == torch.bfloat16
+        and codes.dtype == FP8
+        and not any(size % 16 for size in codes.shape)
+        and not switched_off()
+        and row_wise(x.codes.device)
+    )
+
+
+@cache
+def row_wise(device: torch.device) -> bool:
+    """Whether this GPU and this PyTorch can scale rows: tried once, since it depends on both."""
+    if torch.cuda.get_device_capability(device) < (8, 9):
+        return False
+    ones = torch.ones(16, 16, device=device).to(FP8)
+    scale = torch.ones(16, 1, device=device)
+    try:
+        on_tensor_cores(Codes(ones, scale, torch.bfloat16), ones, scale, None)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        log.warning("fp8 products: row-wise scales are not available, computing in float32 (%s)", reason)
+        return False
+    return True
