@@ -13,8 +13,11 @@ class InvalidInput(WancoreError):
     """A request field that cannot be accepted.
 
     `field` is the name the user knows, `value` what was given, `accepted` one phrase
-    that says what would have been taken.
+    that says what would have been taken. `attachment`: the attached family whose inputs or parameters
+    are meant, None for the lead's; the engine sets it.
     """
+
+    attachment: str | None = None
 
     def __init__(self, field: str, value: object, accepted: str) -> None:
         self.field, self.value, self.accepted = field, value, accepted

@@ -27,7 +27,8 @@ from wancore_proto.v1 import (
 from wancore.errors import WancoreError
 from wancore_server import failpoints
 from wancore_server.assets.keeper import AssetKeeper
-from wancore_server.catalog.catalog import Catalog, probe, probe_again
+from wancore_server.catalog.catalog import Catalog
+from wancore_server.catalog.checker import Checker
 from wancore_server.catalog.installed import installed
 from wancore_server.encoder.pool import EncoderPool
 from wancore_server.folder import DataFolder
@@ -81,6 +82,7 @@ class Gateway:
         self.metrics = Metrics()
         self.background = Background()
         self.catalog = Catalog()
+        self.checker = Checker(self.catalog, settings)
         self.ended = asyncio.Event()
         self.drain_task: asyncio.Task[None] | None = None
         self.drain_until: float | None = None
@@ -119,8 +121,9 @@ class Gateway:
             self.keeper.path, await self.store.highest_epoch(),
         )  # fmt: skip
         self.creation = Creation(
-            self.ledger, self.dispatcher, self.catalog, self.store, s, self.housekeeping.disk_low
-        )
+            self.ledger, self.dispatcher, self.catalog, self.checker, self.store, s,
+            self.housekeeping.disk_low,
+        )  # fmt: skip
         viewing = Viewing(self.spool, self.tracks, self.metrics, s.heartbeat_s, s.viewer_stall_s)
         self.jobs = JobServicer(
             self.creation, self.dispatcher, viewing, self.store, s.max_viewers, self.housekeeping.delete
@@ -162,7 +165,7 @@ class Gateway:
     async def begin(self) -> None:
         """First the probe, since workers must not import what it found to be bad."""
         known = await asyncio.to_thread(installed)
-        await probe(self.catalog, self.settings.probe_s)
+        await self.checker.start()
         for slot in self.slots:
             self.background.start(slot.run(), f"worker {slot.id}")
         unfinished = [live for live in self.ledger.lives.values() if not live.final]
@@ -181,7 +184,7 @@ class Gateway:
             if now != known:
                 known = now
                 log.info("other plugins are installed; looking at them again")
-                await probe_again(self.catalog, self.settings.probe_s)
+                await self.checker.again()
                 for slot in self.slots:
                     slot.renew()
 
@@ -275,6 +278,7 @@ class Gateway:
         await self.background.stop()
         await self.dispatcher.background.stop()
         await self.encoders.stop()
+        await self.checker.stop()
         await self.store.close()
         self.folder.close()
         log.info("stopped")

@@ -6,9 +6,9 @@ A plugin's implementation says `@hookimpl(optionalhook=True)`, so that it loads 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from wancore.events import Event
+from wancore.events import Accepted, Event
 from wancore.plugins.hookspecs import hookspec
 from wancore.request import Request
 
@@ -23,6 +23,18 @@ class Runner(Protocol):
 
     def run(self, request: Request) -> Iterator[Event]:
         """As `wancore.engine.engine.Engine.generate`; closing the iterator cancels."""
+        ...
+
+
+@runtime_checkable
+class CheckingRunner(Runner, Protocol):
+    """A runner that knows before the run what it refuses. Without `check`, such requests fail as jobs."""
+
+    def check(self, request: Request) -> Accepted | None:
+        """What it would make, where that is known; no weights, no GPU, within a second or so.
+
+        Raises `wancore.errors.InvalidInput` naming the field.
+        """
         ...
 
 

@@ -102,6 +102,11 @@ class ServerSettings(BaseSettings):
     spool_wait_s: float = Field(30, gt=0)
     probe_s: float = Field(30, gt=0)
     plugins_s: float = Field(10, gt=0, description="between looks at which plugins are installed")
+    checker_s: float = Field(5, gt=0, description="time for a family's rules to judge a call")
+    checker_rest_s: float = Field(
+        60, gt=0, description="rules that crash or hang twice are not asked for so long"
+    )
+    checker_memory_bytes: int = Field(8 * GIB, ge=256 * MIB, description="of the process that asks the rules")
     retention_s: float = Field(24 * 3600, gt=0, description="how long an ended job and its frames are kept")
     request_id_s: float = Field(24 * 3600, gt=0)
     ageing_s: float = Field(600, gt=0, description="after this a waiting job rises by one class")

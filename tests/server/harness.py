@@ -32,8 +32,11 @@ def install_faulty(folder: Path) -> Path:
     info = site / "wancore_faulty-1.0.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wancore-faulty\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[wancore.plugins]\nfaulty = wancore_faulty\n")
-    (site / "wancore_faulty.py").write_text((HERE / "faulty" / "wancore_faulty.py").read_text())
+    (info / "entry_points.txt").write_text(
+        "[wancore.plugins]\nfaulty = wancore_faulty\nstrict = wancore_strict\n"
+    )
+    for module in (HERE / "faulty").glob("*.py"):
+        (site / module.name).write_text(module.read_text())
     return site
 
 

@@ -18,7 +18,7 @@ from wancore.engine.loras import LoraUse, check_masters
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan, plan_request
 from wancore.errors import InvalidInput, PluginError
-from wancore.events import Event
+from wancore.events import Accepted, Event
 from wancore.kernels.attention import Attention, use
 from wancore.kernels.attention.registry import all_backends
 from wancore.lora.held import Shelf
@@ -114,8 +114,18 @@ class Engine:
         plan = self.plan(request)
         self.attention.settle("self", self.device, self.dtype, plan.base.transformer.head_dim)
         use(self.attention)
-        generation = Generation(plan, self.models_for, self.solvers, self.methods, self.loras(request))
-        yield from generation.events()
+        yield from self.generation(plan).events()
+
+    def check(self, request: Request) -> Accepted:
+        """What `generate` would make, from headers and inputs alone: no weights are loaded.
+
+        Raises `WancoreError` for what is wrong with the request, as `generate` does.
+        """
+        return self.generation(self.plan(request)).accepted()
+
+    def generation(self, plan: Plan) -> Generation:
+        loras = self.loras(plan.request)
+        return Generation(plan, self.models_for, self.solvers, self.methods, loras)
 
     def models_for(self, parts: Parts) -> Models:
         """The loaded parts of a model; another model's are dropped first."""

@@ -20,7 +20,7 @@ from wancore.engine.encoders import RequestTools
 from wancore.engine.expert import LoadedExpert
 from wancore.engine.loras import NO_LORAS, LoraUse, lora_targets
 from wancore.engine.models import Models
-from wancore.engine.plan import Plan
+from wancore.engine.plan import Plan, told_of
 from wancore.engine.preview import preview
 from wancore.engine.sampler import Sampling, sample
 from wancore.engine.texts import EmbeddedTexts
@@ -100,7 +100,8 @@ class Generation:
         with self.stages("inputs"), torch.no_grad():
             prepared = self.family.prepare(self.request, self.plan.base, self.lead, self.tools)
             for attachment in self.attachments:
-                attachment.prepare(self.plan.base, self.lead)
+                with told_of(attachment.family, self.family):
+                    attachment.prepare(self.plan.base, self.lead)
         sound = heard(self.family.sound(prepared), self.attachments)
         if sound is not None:
             yield SoundTrack(sound.samples, sound.rate)

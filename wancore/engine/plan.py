@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,22 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family],
     for files in experts.values():
         views = split(files, (family, *attachments))
         for each, asked in zip((family, *attachments), own, strict=True):
-            each.check(asked, base, views.get(each.id, views[BASE].renamed({})))
-            check_own_types(each.inputs, asked.inputs)
+            with told_of(each, family):
+                each.check(asked, base, views.get(each.id, views[BASE].renamed({})))
+                check_own_types(each.inputs, asked.inputs)
     seed = request.seed if request.seed is not None else secrets.randbelow(MAX_SEED + 1)
     return Plan(request, parts, family, attachments, base, experts, seed)
+
+
+@contextmanager
+def told_of(family: Family, lead: Family) -> Iterator[None]:
+    """Refusals say whose inputs and parameters they mean, where that is an attachment's."""
+    try:
+        yield
+    except InvalidInput as error:
+        if family is not lead:
+            error.attachment = family.id
+        raise
 
 
 def leader(request: Request, parts: Parts, families: Mapping[str, Family], locate: Locate) -> Family:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import logging
-import signal
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +11,6 @@ from wancore_proto.v1 import catalog_service_pb2
 from wancore_server.catalog.loralist import LoraList
 from wancore_server.errors import not_found, unavailable
 from wancore_server.wire import wire_pb2
-from wancore_server.workers.process import Child
-
-log = logging.getLogger(__name__)
-MAX_BAD_PLUGINS = 32
 
 
 @dataclass
@@ -69,48 +61,3 @@ class Catalog:
     def disabled(self) -> tuple[str, ...]:
         """Plugins that workers must not import."""
         return tuple(self.bad)
-
-
-async def probe(catalog: Catalog, timeout_s: float) -> None:
-    """Fills the catalogue. A plugin that crashes or hangs its import is left out of the next try."""
-    for _ in range(MAX_BAD_PLUGINS):
-        found, importing = await probe_once(catalog.disabled, timeout_s)
-        if found is not None:
-            for plugin in found.plugins:
-                if plugin.entry_point in catalog.bad:
-                    plugin.state = catalog_service_pb2.Plugin.STATE_BROKEN
-                    plugin.problem = catalog.bad[plugin.entry_point]
-            catalog.loras.take(found)
-            catalog.found, catalog.ready = found, True
-            return
-        if not importing or importing in catalog.bad:
-            break
-        log.error("plugin %s crashed or hung at import", importing, extra={"plugin": importing})
-        catalog.bad[importing] = "crashed or hung when it was imported"
-    log.error("the probe process gave no answer")
-
-
-async def probe_again(catalog: Catalog, timeout_s: float) -> None:
-    """After something was installed or removed: what was bad may be good now. Until then the old holds."""
-    catalog.bad.clear()
-    await probe(catalog, timeout_s)
-
-
-async def probe_once(disabled: tuple[str, ...], timeout_s: float) -> tuple[wire_pb2.Catalog | None, str]:
-    """The catalogue, or None and the plugin that was being imported when the process ended."""
-    adapter = logging.LoggerAdapter(log, {"worker": "probe"})
-    child = await Child.start("wancore_server.catalog.probe", ",".join(disabled), log=adapter)
-    importing = ""
-    try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while (report := await child.receive(wire_pb2.ProbeReport)) is not None:
-                    if report.pid != child.pid:
-                        continue  # from a process that a plugin forked
-                    if report.HasField("catalog"):
-                        return report.catalog, ""
-                    importing = report.importing
-        return None, importing
-    finally:
-        child.signal(signal.SIGKILL)
-        await child.wait()

@@ -1,4 +1,8 @@
-"""`python -m wancore_server.catalog.probe PARENT SOCKET DISABLED`: tells what plugins offer, and ends."""
+"""`python -m wancore_server.catalog.probe PARENT SOCKET DISABLED WHAT MEMORY`; for the gateway.
+
+Imports the plugins, tells what they offer (WHAT is `all`), imports the engine (`warm`) or neither (`rules`),
+and stays to say what their rules think of requests: without a GPU, and with a limit on memory.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import hashlib
 import json
 import os
 import re
+import resource
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +24,12 @@ from wancore.plugins.inputs import InputSpec, InputType, OwnType
 from wancore.plugins.manager import entry_points
 from wancore_server.catalog.installed import record_hash
 from wancore_server.catalog.loras import loras
+from wancore_server.catalog.rules import Rules
 from wancore_server.child import die_with_parent, inherited_socket
 from wancore_server.errors import cut
 from wancore_server.names import ID, id_of, unique
 from wancore_server.wire import wire_pb2
-from wancore_server.wire.framing import framed
+from wancore_server.wire.framing import framed, receive
 
 if TYPE_CHECKING:
     from wancore.plugins.family import Family
@@ -51,10 +58,10 @@ ROLES = {
 
 
 def main() -> None:
-    parent, descriptor = int(sys.argv[1]), int(sys.argv[2])
-    die_with_parent(parent)
-    disabled = tuple(filter(None, sys.argv[3].split(",")))
-    connection = inherited_socket(descriptor)
+    parent, descriptor, disabled, what, memory = sys.argv[1:6]
+    die_with_parent(int(parent))
+    confine(int(memory))
+    connection = inherited_socket(int(descriptor))
     pid = os.getpid()
 
     def tell(**content: object) -> None:
@@ -62,8 +69,8 @@ def main() -> None:
 
     from wancore.runtime.settings import load_settings
 
-    settings = load_settings()
-    chosen, refused = settings.plugins, (*settings.disabled_plugins, *disabled)
+    settings = load_settings(device="cpu")
+    chosen, refused = settings.plugins, (*settings.disabled_plugins, *filter(None, disabled.split(",")))
     for entry_point in entry_points():
         if (chosen is None or entry_point.name in chosen) and entry_point.name not in refused:
             tell(importing=entry_point.name)
@@ -73,10 +80,32 @@ def main() -> None:
                 continue
             if os.getpid() != pid:
                 os._exit(0)
-    tell(catalog=described(PluginManager(chosen, refused), settings))
+    plugins = PluginManager(chosen, refused)
+    rules = Rules(settings, plugins)
+    if what == "warm":
+        rules.engine.families  # noqa: B018  imports torch before the first question
+    tell(catalog=described(plugins, settings, rules) if what == "all" else wire_pb2.Catalog())
+    answer_checks(connection, rules)
 
 
-def described(plugins: PluginManager, settings: Settings) -> wire_pb2.Catalog:
+def confine(memory: int) -> None:
+    """`memory` bytes of data; files that are mapped, as weights are, do not count."""
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def answer_checks(connection: socket.socket, rules: Rules) -> None:
+    """Until the gateway closes the connection."""
+    pid = os.getpid()
+    while (asked := receive(connection, wire_pb2.CheckRequest)) is not None:
+        reply = rules.answer(json.loads(asked.request))
+        if os.getpid() != pid:  # a plugin forked while it was asked
+            os._exit(0)
+        reply.number, reply.pid = asked.number, pid
+        connection.sendall(framed(reply))
+
+
+def described(plugins: PluginManager, settings: Settings, rules: Rules) -> wire_pb2.Catalog:
     from wancore.sampling.registry import all_solvers
 
     catalog = wire_pb2.Catalog()
@@ -89,6 +118,7 @@ def described(plugins: PluginManager, settings: Settings) -> wire_pb2.Catalog:
     found = loras(settings)
     catalog.loras_folder = found.loras_folder
     catalog.loras.extend(found.loras)
+    catalog.without_rules.extend(rules.without)
     catalog.plugins.extend(plugin(status) for status in plugins.status)  # last: describing may break one
     return catalog
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
 
 from google.rpc import code_pb2, error_details_pb2
 from wancore_proto.v1 import frames_pb2, job_pb2
 
 from wancore_server.catalog.catalog import Catalog
+from wancore_server.catalog.checker import Answer, Checker
 from wancore_server.clock import SECOND, now_ns, timestamp
 from wancore_server.errors import ApiError, exhausted, invalid_field, unavailable
 from wancore_server.jobs.dispatcher import Dispatcher
 from wancore_server.jobs.ledger import Ledger
 from wancore_server.jobs.live import LiveJob
-from wancore_server.jobs.states import QUEUED, UNFINISHED, state_changed
-from wancore_server.jobs.validate import Checked, Validation
+from wancore_server.jobs.states import QUEUED, UNFINISHED, event, state_changed
+from wancore_server.jobs.validate import MAX_SEED, Checked, Validation
 from wancore_server.names import new_job_id, request_id
 from wancore_server.settings import ServerSettings
 from wancore_server.store import NewJob, RequestIdReused, Store
@@ -29,11 +31,12 @@ class Creation:
         ledger: Ledger,
         dispatcher: Dispatcher,
         catalog: Catalog,
+        checker: Checker,
         store: Store,
         settings: ServerSettings,
         disk_low: Callable[[], Awaitable[bool]],
     ) -> None:
-        self.ledger, self.dispatcher, self.catalog = ledger, dispatcher, catalog
+        self.ledger, self.dispatcher, self.catalog, self.checker = ledger, dispatcher, catalog, checker
         self.store, self.settings, self.disk_low = store, settings, disk_low
         self.draining = False
 
@@ -59,16 +62,24 @@ class Creation:
         checked = await self.check(settled, owner)
         settled.family = checked.families[0].name
         info = self.job(settled, checked)
+        repeated = bool(request) and await self.store.request_known(owner, request)
+        answer = Answer() if repeated else await self.ask_rules(info, checked)
+        if answer.format is not None:
+            info.format.CopyFrom(answer.format)
         if only_check:
+            if answer.unasked:
+                raise unavailable("NOT_CHECKED", not_checked(settled.family, answer), 5)
+            if not settled.HasField("seed"):
+                info.ClearField("seed")  # each job draws its own
             return info
         job = new_job_id()
         info.name = f"jobs/{job}"
         created = info.create_time.ToNanoseconds()
         new = NewJob(
             job, owner, settled.family.removeprefix("families/"), checked.model, created,
-            info.SerializeToString(), request, body, (state_changed(0, QUEUED, 0).SerializeToString(),),  # type: ignore[arg-type]
+            info.SerializeToString(), request, body, tuple(first_events(settled.family, answer)),
         )  # fmt: skip
-        if not (request and await self.known(owner, request)):
+        if not repeated:
             await self.admit(owner, new.family)
         try:
             after = created - int(self.settings.request_id_s * SECOND)
@@ -87,6 +98,8 @@ class Creation:
             create_time=timestamp(now),
             plugin_version=checked.families[0].plugin_version,
             schema_hash=checked.families[0].schema_hash,
+            # Settled here, so that every attempt makes the same video.
+            seed=spec.seed if spec.HasField("seed") else secrets.randbelow(MAX_SEED) + 1,
         )
         if spec.HasField("expire_time"):
             if spec.expire_time.ToNanoseconds() <= now:
@@ -94,9 +107,10 @@ class Creation:
             info.expire_time.CopyFrom(spec.expire_time)
         return info
 
-    async def known(self, owner: str, request: str) -> bool:
-        """Whether a job was made for this request id: then the queue's limits do not apply."""
-        return await self.store.request_known(owner, request)
+    async def ask_rules(self, info: job_pb2.Job, checked: Checked) -> Answer:
+        """Raises `ApiError` where a family's own rules refuse the request."""
+        request = self.dispatcher.request(info, checked.engine_model)
+        return await self.checker.check(checked.families[0].name.removeprefix("families/"), request)
 
     async def admit(self, owner: str, family: str) -> None:
         """Raises `ApiError` where there is no room for one more job."""
@@ -114,6 +128,18 @@ class Creation:
         mine = sum(live.owner == owner for live in waiting)
         if mine >= share.queued:
             raise exhausted("QUOTA_EXCEEDED", f"you have {mine} jobs waiting", f"caller:{owner}", 10)
+
+
+def not_checked(family: str, answer: Answer) -> str:
+    return f"the rules of {family} could not be asked: {answer.unasked}"
+
+
+def first_events(family: str, answer: Answer) -> Iterator[bytes]:
+    """QUEUED; and a warning where a mistake may only show in the worker."""
+    yield state_changed(0, QUEUED, job_pb2.Job.STATE_UNSPECIFIED).SerializeToString()
+    if answer.unasked:
+        text = f"{not_checked(family, answer)}; the worker asks them before it starts"
+        yield event(0, warning=job_pb2.Warning(reason="NOT_CHECKED", message=text)).SerializeToString()
 
 
 def reused(job: str) -> ApiError:

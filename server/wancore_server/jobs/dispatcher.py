@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from google.rpc import code_pb2
 from wancore_proto.v1 import job_pb2
@@ -126,7 +127,6 @@ class Dispatcher:
         self.around.tracks.forget(live.id)
 
         def edit(info: job_pb2.Job) -> None:
-            info.ClearField("format")
             info.ClearField("start_time")
             info.ClearField("artifacts")
 
@@ -160,22 +160,25 @@ class Dispatcher:
     def reason(self, live: LiveJob) -> str:
         return "" if live.attempt == 0 else "WORKER_LOST" if live.crashes else "RESTARTED"
 
-    def command(self, live: LiveJob, attempt: Attempt, path: Path) -> wire_pb2.RunJob:
-        spec = live.info.spec
-        request = engine_request(
-            spec,
-            live.engine_model,
+    def request(self, info: job_pb2.Job, engine_model: str) -> dict[str, Any]:
+        """What the engine is asked for."""
+        fields = engine_request(
+            info.spec,
+            engine_model,
             lambda name: self.catalog.model(name).engine_name,
             lambda name: self.catalog.loras.file(name).path,
             self.asset_path,
         )
+        return fields if "seed" in fields or not info.seed else {**fields, "seed": info.seed}
+
+    def command(self, live: LiveJob, attempt: Attempt, path: Path) -> wire_pb2.RunJob:
         return wire_pb2.RunJob(
             lease=attempt.lease,
-            request=json.dumps(request),
+            request=json.dumps(self.request(live.info, live.engine_model)),
             spool_path=str(path),
             room_bytes=self.around.room.first(live.id),
             room_wait_s=self.settings.spool_wait_s,
-            previews=spec.delivery.previews,
+            previews=live.info.spec.delivery.previews,
         )
 
     def set_deadline(self, live: LiveJob) -> None:

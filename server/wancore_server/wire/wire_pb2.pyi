@@ -317,7 +317,7 @@ class ProbeReport(_message.Message):
     def __init__(self, pid: _Optional[int] = ..., importing: _Optional[str] = ..., catalog: _Optional[_Union[Catalog, _Mapping]] = ...) -> None: ...
 
 class Catalog(_message.Message):
-    __slots__ = ("families", "plugins", "solvers", "methods", "models", "loras", "loras_folder")
+    __slots__ = ("families", "plugins", "solvers", "methods", "models", "loras", "loras_folder", "without_rules")
     FAMILIES_FIELD_NUMBER: _ClassVar[int]
     PLUGINS_FIELD_NUMBER: _ClassVar[int]
     SOLVERS_FIELD_NUMBER: _ClassVar[int]
@@ -325,6 +325,7 @@ class Catalog(_message.Message):
     MODELS_FIELD_NUMBER: _ClassVar[int]
     LORAS_FIELD_NUMBER: _ClassVar[int]
     LORAS_FOLDER_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_RULES_FIELD_NUMBER: _ClassVar[int]
     families: _containers.RepeatedCompositeFieldContainer[_catalog_service_pb2.Family]
     plugins: _containers.RepeatedCompositeFieldContainer[_catalog_service_pb2.Plugin]
     solvers: _containers.RepeatedScalarFieldContainer[str]
@@ -332,7 +333,40 @@ class Catalog(_message.Message):
     models: _containers.RepeatedCompositeFieldContainer[ModelFile]
     loras: _containers.RepeatedCompositeFieldContainer[LoraFile]
     loras_folder: str
-    def __init__(self, families: _Optional[_Iterable[_Union[_catalog_service_pb2.Family, _Mapping]]] = ..., plugins: _Optional[_Iterable[_Union[_catalog_service_pb2.Plugin, _Mapping]]] = ..., solvers: _Optional[_Iterable[str]] = ..., methods: _Optional[_Iterable[_Union[_catalog_service_pb2.Method, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelFile, _Mapping]]] = ..., loras: _Optional[_Iterable[_Union[LoraFile, _Mapping]]] = ..., loras_folder: _Optional[str] = ...) -> None: ...
+    without_rules: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, families: _Optional[_Iterable[_Union[_catalog_service_pb2.Family, _Mapping]]] = ..., plugins: _Optional[_Iterable[_Union[_catalog_service_pb2.Plugin, _Mapping]]] = ..., solvers: _Optional[_Iterable[str]] = ..., methods: _Optional[_Iterable[_Union[_catalog_service_pb2.Method, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelFile, _Mapping]]] = ..., loras: _Optional[_Iterable[_Union[LoraFile, _Mapping]]] = ..., loras_folder: _Optional[str] = ..., without_rules: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CheckRequest(_message.Message):
+    __slots__ = ("number", "request")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    request: str
+    def __init__(self, number: _Optional[int] = ..., request: _Optional[str] = ...) -> None: ...
+
+class CheckReply(_message.Message):
+    __slots__ = ("number", "pid", "problems", "error", "raised", "format")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    RAISED_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    pid: int
+    problems: _containers.RepeatedCompositeFieldContainer[Problem]
+    error: _status_pb2.Status
+    raised: str
+    format: _frames_pb2.VideoFormat
+    def __init__(self, number: _Optional[int] = ..., pid: _Optional[int] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., raised: _Optional[str] = ..., format: _Optional[_Union[_frames_pb2.VideoFormat, _Mapping]] = ...) -> None: ...
+
+class Problem(_message.Message):
+    __slots__ = ("field", "problem")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    problem: str
+    def __init__(self, field: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class ModelFile(_message.Message):
     __slots__ = ("model", "engine_name")

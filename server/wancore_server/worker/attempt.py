@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from fractions import Fraction
 from io import BytesIO
 from time import perf_counter
 from typing import Any, cast
@@ -29,10 +28,12 @@ from wancore.events import (
 from wancore.request import parse_request
 from wancore_server.clock import duration
 from wancore_server.errors import cut
+from wancore_server.jobs.fields import without_paths
 from wancore_server.wire import wire_pb2
-from wancore_server.worker.failures import is_out_of_memory, status_of, without_paths
+from wancore_server.worker.failures import is_out_of_memory, status_of
 from wancore_server.worker.link import Link
 from wancore_server.worker.runners import Runners
+from wancore_server.worker.settled import video_format
 from wancore_server.worker.soundfile import write_wav
 from wancore_server.worker.spoolfile import Cancelled, SpoolFile
 
@@ -86,7 +87,7 @@ class WorkerAttempt:
         log.exception("attempt failed")
         self.out_of_memory = is_out_of_memory(error)
         plugin, version = self.plugin()
-        status = status_of(error, plugin, version, self.command.request)
+        status = status_of(error, plugin, version, json.loads(self.command.request))
         return wire_pb2.Ended(how=wire_pb2.Ended.FAILED, error=status)
 
     def plugin(self) -> tuple[str, str]:
@@ -127,17 +128,7 @@ class WorkerAttempt:
             self.seconds = dict(event.seconds)
 
     def settled(self, event: Accepted) -> wire_pb2.Settled:
-        rate = Fraction(event.fps).limit_denominator(100_000)
-        video = frames_pb2.VideoFormat(
-            width=event.width,
-            height=event.height,
-            frame_count=event.frames or 0,
-            frame_rate=frames_pb2.FrameRate(numerator=rate.numerator, denominator=rate.denominator),
-            pixel_layout=frames_pb2.PIXEL_LAYOUT_RGB8,
-            color_primaries=frames_pb2.COLOR_PRIMARIES_BT709,
-            color_range=frames_pb2.COLOR_RANGE_FULL,
-        )
-        return wire_pb2.Settled(lease=self.lease, format=video, seed=event.seed)
+        return wire_pb2.Settled(lease=self.lease, format=video_format(event), seed=event.seed)
 
     def tell(
         self, stage: job_pb2.Stage, progress: Progress | None = None, detail: str = "", started: bool = False

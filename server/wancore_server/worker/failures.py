@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import errno
-from pathlib import PurePath
+from collections.abc import Mapping
+from typing import Any
 
 from google.protobuf.message import Message
 from google.rpc import code_pb2, status_pb2
 
 from wancore.errors import CheckpointError, Conflict, InvalidInput, PluginError, WancoreError
-from wancore_server.errors import ApiError, invalid_field
+from wancore_server.errors import ApiError, invalid, invalid_field
+from wancore_server.jobs.fields import violation, without_paths
 from wancore_server.worker.spoolfile import SinkStalled
 
+Fields = Mapping[str, Any]
 
-def status_of(error: BaseException, plugin: str, version: str, request: str) -> status_pb2.Status:
-    """The job's error. File paths stay here: texts with one are rewritten."""
+
+def status_of(
+    error: BaseException, plugin: str, version: str, request: Mapping[str, Any]
+) -> status_pb2.Status:
+    """The job's error. File paths stay here: texts with one are rewritten. `request`: the engine's fields."""
     return api_error(error, plugin, version, request).status()
 
 
-def api_error(error: BaseException, plugin: str, version: str, request: str) -> ApiError:
+def api_error(error: BaseException, plugin: str, version: str, request: Fields) -> ApiError:
     if isinstance(error, InvalidInput):
-        return invalid_field(error.field, f"accepted: {without_paths(error.accepted)}")
+        return invalid([violation(error, request)])
     if isinstance(error, CheckpointError):
         name = error.path.name
         text = f"{name}: {without_paths(error.problem)}"
         return ApiError(code_pb2.FAILED_PRECONDITION, "CHECKPOINT_UNUSABLE", text, {"file": name})
     if isinstance(error, Conflict):
-        return invalid_field("attachments", without_paths(str(error)))
+        return invalid_field("spec.attachments", without_paths(str(error)))
     if isinstance(error, SinkStalled):
         return ApiError(
             code_pb2.RESOURCE_EXHAUSTED, "SINK_STALLED", "there was no room for the frames in time"
         )
     if is_out_of_memory(error):
-        return out_of_memory(error, request)
+        return out_of_memory()
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ApiError(code_pb2.RESOURCE_EXHAUSTED, "DISK_FULL", "the disk is full")
     if isinstance(error, WancoreError) and not isinstance(error, PluginError):
@@ -46,7 +52,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "AcceleratorError")
 
 
-def out_of_memory(error: BaseException, request: str) -> ApiError:
+def out_of_memory() -> ApiError:
     """`needed_bytes` and `free_bytes` where the device tells."""
     metadata = {"would_fit": "fewer frames, a smaller size, or overlapping windows"}
     try:
@@ -59,15 +65,3 @@ def out_of_memory(error: BaseException, request: str) -> ApiError:
     details: tuple[Message, ...] = ()
     text = f"memory ran out; {metadata['would_fit']} may do"
     return ApiError(code_pb2.RESOURCE_EXHAUSTED, "GPU_OUT_OF_MEMORY", text, metadata, details)
-
-
-def without_paths(text: str) -> str:
-    """Absolute paths become their last part."""
-    return " ".join(shortened(word) for word in text.split(" "))
-
-
-def shortened(word: str) -> str:
-    bare = word.strip("'\"(),;:")
-    if not bare.startswith("/") or bare == "/":
-        return word
-    return word.replace(bare, PurePath(bare).name)

@@ -48,7 +48,7 @@ def picture(seed: int, index: int, width: int, height: int) -> Any:
     import numpy as np
 
     y, x = np.mgrid[0:height, 0:width]
-    planes = [(x * (k + 1) + y * 3 + index * 7 * (k + 1) + seed * 13) % 256 for k in range(3)]
+    planes = [(x * (k + 1) + y * 3 + index * 7 * (k + 1) + seed % 256 * 13) % 256 for k in range(3)]
     return np.stack(planes, axis=-1).astype(np.uint8)
 
 
