@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+    from wancore.errors import WancoreError
+
 
 @dataclass(frozen=True)
 class Accepted:
@@ -90,4 +92,39 @@ class SoundTrack:
     rate: int
 
 
-Event = Accepted | Loading | Note | SoundTrack | Progress | Preview | Frames | Finished
+@dataclass(frozen=True)
+class BlockDone:
+    """A block of a live request, counted from 0, is complete.
+
+    It has the frames `first_frame` to `first_frame + frames - 1`, which came just before.
+    """
+
+    block: int
+    first_frame: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class BlockRetried:
+    """A block failed and is made once more, from the state before it; `reason`: the kind of error."""
+
+    block: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Steered:
+    """A change of a live request takes effect in `block`, or not at all because of `error`.
+
+    `id`: the caller's.
+    """
+
+    id: str
+    block: int
+    error: WancoreError | None = None
+
+
+Event = (
+    Accepted | Loading | Note | SoundTrack | Progress | Preview | Frames | Finished
+    | BlockDone | BlockRetried | Steered
+)  # fmt: skip

@@ -76,6 +76,7 @@ class Request(BaseModel):
     the order of use. `sigmas`: noise levels 1..0 in place of steps and shift. `inputs`: role -> file.
     `model`: a folder or file, or a name under the models folder; `modules`: the lead family's weights
     beside it, one for all experts or one each. `loras`: adapters, on every expert unless they name one.
+    `live`: roles whose files arrive while the request runs (`wancore.live`), instead of in `inputs`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,6 +102,12 @@ class Request(BaseModel):
     attachments: tuple[Attachment, ...] = ()
     loras: tuple[LoraSpec, ...] = ()
     previews: bool = False
+    live: tuple[str, ...] = ()
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """What was given for each role: a file, or `live`."""
+        return {**{role: str(file) for role, file in self.inputs.items()}, **dict.fromkeys(self.live, "live")}
 
     def attaches(self, family: str) -> bool:
         """Whether `family` is attached to this request; otherwise it leads it."""

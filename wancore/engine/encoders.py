@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wancore.engine.tools import VideoCodec
 from wancore.errors import InvalidInput
+from wancore.live import Live
 from wancore.media.audio import read_audio
 from wancore.media.image import read_image
 from wancore.media.video import Video, read_video
@@ -29,7 +30,9 @@ class RequestTools:
     request: Request
     models: Models
     noise: NoiseSource
+    arriving: Live | None = None
     _images: dict[str, Tensor] = field(default_factory=dict)
+    _videos: dict[str, Video] = field(default_factory=dict)
     _audio: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -52,12 +55,20 @@ class RequestTools:
         return self._images[role]
 
     def video(self, role: str) -> Video:
-        return read_video(self.path(role), f"inputs.{role}")
+        if role not in self._videos:
+            self._videos[role] = read_video(self.path(role), f"inputs.{role}")
+        return self._videos[role]
 
     def audio(self, role: str) -> Tensor:
         if role not in self._audio:
             self._audio[role] = torch.from_numpy(read_audio(self.path(role), field=f"inputs.{role}"))
         return self._audio[role]
+
+    @property
+    def live(self) -> Live:
+        if self.arriving is None:
+            raise InvalidInput("live", list(self.request.live), "a request whose sound arrives while it runs")
+        return self.arriving
 
     def speech(self, waveform: Tensor, frames: int) -> Tensor:
         return self.models.encode_speech(waveform, frames)

@@ -21,6 +21,7 @@ from wancore.errors import InvalidInput, PluginError
 from wancore.events import Accepted, Event
 from wancore.kernels.attention import Attention, use
 from wancore.kernels.attention.registry import all_backends
+from wancore.live import Live
 from wancore.lora.held import Shelf
 from wancore.lora.request import located
 from wancore.lora.runtime import LoraOptions
@@ -106,26 +107,30 @@ class Engine:
             parts = parts.given(part, chosen)
         return parts
 
-    def generate(self, request: Request) -> Iterator[Event]:
+    def generate(self, request: Request, live: Live | None = None) -> Iterator[Event]:
         """Events of one generation. Closing the iterator cancels it within one step.
 
-        Raises `WancoreError` on the first `next` for what is wrong with the request.
+        `live` feeds the roles of `request.live`; the iterator waits for it. Raises `WancoreError` on the
+        first `next` for what is wrong with the request, later `LiveClosed` or `BlockFailed` in a live one.
         """
+        if set(request.live) != set(live.sounds if live is not None else ()):
+            raise InvalidInput("live", list(request.live), "the roles that are fed while it runs")
         plan = self.plan(request)
         self.attention.settle("self", self.device, self.dtype, plan.base.transformer.head_dim)
         use(self.attention)
-        yield from self.generation(plan).events()
+        yield from self.generation(plan, live).events()
 
     def check(self, request: Request) -> Accepted:
         """What `generate` would make, from headers and inputs alone: no weights are loaded.
 
         Raises `WancoreError` for what is wrong with the request, as `generate` does.
         """
-        return self.generation(self.plan(request)).accepted()
+        live = Live(request.live) if request.live else None
+        return self.generation(self.plan(request), live).accepted()
 
-    def generation(self, plan: Plan) -> Generation:
+    def generation(self, plan: Plan, live: Live | None = None) -> Generation:
         loras = self.loras(plan.request)
-        return Generation(plan, self.models_for, self.solvers, self.methods, loras)
+        return Generation(plan, self.models_for, self.solvers, self.methods, loras, live)
 
     def models_for(self, parts: Parts) -> Models:
         """The loaded parts of a model; another model's are dropped first."""

@@ -14,6 +14,7 @@ from wancore.checkpoints.canonical import open_transformer
 from wancore.checkpoints.parts import Parts
 from wancore.checkpoints.view import FileView
 from wancore.engine.attachment import AttachedFamily
+from wancore.engine.blocks import transacted
 from wancore.engine.compose import Composed, compose
 from wancore.engine.decoder import Chunk, decode, windowed
 from wancore.engine.encoders import RequestTools
@@ -25,8 +26,20 @@ from wancore.engine.preview import preview
 from wancore.engine.sampler import Sampling, sample
 from wancore.engine.texts import EmbeddedTexts
 from wancore.engine.timing import Stages
-from wancore.errors import Conflict, InvalidInput
-from wancore.events import Accepted, Event, Finished, Frames, Loading, Note, Preview, Progress, SoundTrack
+from wancore.errors import Conflict, InvalidInput, WancoreError
+from wancore.events import (
+    Accepted,
+    Event,
+    Finished,
+    Frames,
+    Loading,
+    Note,
+    Preview,
+    Progress,
+    SoundTrack,
+    Steered,
+)
+from wancore.live import Live
 from wancore.lora.request import RequestLoras
 from wancore.media.convert import to_uint8
 from wancore.media.sound import Sound
@@ -56,11 +69,12 @@ class Generation:
         solvers: Sequence[SolverSpec],
         methods: Mapping[str, MethodSpec],
         loras: LoraUse = NO_LORAS,
+        live: Live | None = None,
     ) -> None:
-        self.loras = loras
+        self.loras, self.live = loras, live
         self.plan, self.request, self.family = plan, plan.request, plan.family
         self.models = models(plan.parts)
-        self.tools = RequestTools(self.request, self.models, NoiseSource(plan.seed))
+        self.tools = RequestTools(self.request, self.models, NoiseSource(plan.seed), live)
         self.lead = self.family.lead(self.request, plan.base, self.tools)
         self.solver = find_solver(self.lead.solver, solvers)
         self.schedule = schedule_of(self.solver, self.lead, self.request)
@@ -89,7 +103,7 @@ class Generation:
     def accepted(self) -> Accepted:
         lead, plan = self.lead, self.plan
         return Accepted(
-            plan.family.id, plan.base.variant, lead.width, lead.height, lead.frames, lead.fps,
+            plan.family.id, plan.base.variant, lead.width, lead.height, lead.frames or None, lead.fps,
             len(self.schedule), lead.solver, lead.shift, lead.guidance_scales, plan.seed,
             str(plan.parts.root),
         )  # fmt: skip
@@ -112,7 +126,11 @@ class Generation:
         adapters = yield from self.with_loras()
         carry: Carry | None = None
         for window in self.family.windows(prepared, self.lead):
-            carry = yield from self.window(prepared, window, carry)
+            if self.live is not None:
+                prepared = yield from self.steered(self.live, prepared, window)
+                carry = yield from transacted(window.index, self.block(prepared, window, carry))
+            else:
+                carry = yield from self.window(prepared, window, carry)
             adapters.window_done()
         if self.loras.options.timing and self.loras.loras:
             yield Note(adapters.report())
@@ -127,6 +145,37 @@ class Generation:
         if self.loras.loras:
             yield Note(self.adapters.describe())
         return self.adapters
+
+    def steered(self, live: Live, prepared: Any, window: Window) -> Generator[Event, None, Any]:
+        """Waits until the block of this window may begin; what is prepared, with what was asked to change."""
+        for steering in live.begin(window.index):
+            words = {"prompt": steering.prompt, "negative_prompt": steering.negative_prompt}
+            given = {name: text for name, text in words.items() if text is not None}
+            request = self.request.model_copy(update=given)
+            lead = replace(self.lead, negative_prompt=given.get("negative_prompt", self.lead.negative_prompt))
+            try:
+                with self.stages("inputs"), torch.no_grad():
+                    prepared = self.family.steered(prepared, request, lead, self.tools)
+            except WancoreError as error:
+                yield Steered(steering.id, window.index, error)
+            else:
+                self.request, self.lead = request, lead
+                yield Steered(steering.id, window.index)
+        return prepared
+
+    def block(
+        self, prepared: Any, window: Window, carry: Carry | None
+    ) -> Callable[[], Generator[Event, None, Carry | None]]:
+        """Makes a window from the state of now, however often it is called."""
+        noise = self.tools.noise.generator
+        before, counters = noise.get_state(), (self.sent, self.steps_done)
+
+        def make() -> Generator[Event, None, Carry | None]:
+            noise.set_state(before)
+            self.sent, self.steps_done = counters
+            return self.window(prepared, window, carry)
+
+        return make
 
     def window(
         self, prepared: Any, window: Window, carry: Carry | None

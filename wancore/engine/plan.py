@@ -75,6 +75,7 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family],
     transformers = experts_of(parts)
     claim = lead_claim(request, list(transformers.values()), families, locate)
     family = lead_family(claim, families)
+    check_live(request, family)
     attachments = tuple(attached_family(a.name, families) for a in request.attachments)
     own = (request, *(request.of(use) for use in request.attachments))
     check_claims(list(zip((family, *attachments), own, strict=True)))
@@ -118,6 +119,22 @@ def check_attachments(request: Request) -> None:
     for i, name in enumerate(names):
         if name == request.family or name in names[:i]:
             raise InvalidInput("attachments", name, "each family once, and not the one that leads")
+
+
+def check_live(request: Request, family: Family) -> None:
+    """Raises `InvalidInput` for what cannot arrive while a request of this family runs."""
+    able = [spec for spec in family.inputs if spec.live]
+    for role in request.live:
+        if not any(spec.matches(role) for spec in able):
+            accepted = (
+                ", ".join(spec.role for spec in able) or f"nothing: {family.id} needs all inputs at once"
+            )
+            raise InvalidInput("live", role, accepted)
+        if role in request.inputs:
+            raise InvalidInput(f"inputs.{role}", str(request.inputs[role]), "no file for what arrives live")
+    for name in ("attachments", "windows", "previews") if request.live else ():
+        if getattr(request, name):
+            raise InvalidInput(name, getattr(request, name), "nothing in a request that is live")
 
 
 def lead_claim(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from wancore.live import Live
     from wancore.media.video import Video
 
 
@@ -68,6 +69,11 @@ class Tools(Protocol):
 
     def audio(self, role: str) -> Tensor:
         """The sound given for `role`: float32 samples [S], mono, 16 kHz."""
+        ...
+
+    @property
+    def live(self) -> Live:
+        """What arrives while the request runs. Raises `InvalidInput` for a request that is not live."""
         ...
 
     def speech(self, waveform: Tensor, frames: int) -> Tensor:

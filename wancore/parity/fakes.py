@@ -52,3 +52,7 @@ class NoSound:
 
     def speech(self, waveform: Tensor, frames: int) -> NoReturn:
         raise AssertionError("the cases give no sound")
+
+    @property
+    def live(self) -> NoReturn:
+        raise AssertionError("the cases give no sound")

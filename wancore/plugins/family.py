@@ -69,6 +69,7 @@ class Lead:
     """What the lead family decides for a request, after the user's own choices.
 
     `width`, `height` in pixels, `frames` pixel frames in all, `fps` frames per second.
+    `frames` is 0 in a live request, which ends with its sound.
     `guidance_scales`: one per expert, in the order of use. `boundary`: the first expert takes the
     steps whose timestep is at least 1000 times this.
     """
@@ -269,7 +270,17 @@ class Family(Protocol):
         ...
 
     def windows(self, prepared: Any, lead: Lead) -> Iterable[Window]:
-        """The windows, in order; the next is asked for when the one before is finished."""
+        """The windows, in order; the next is asked for when the one before is finished.
+
+        In a live request this waits (`tools.live`) until what the next window needs is there.
+        """
+        ...
+
+    def steered(self, prepared: Any, request: Request, lead: Lead, tools: Tools) -> Any:
+        """A live request's words have changed: what the following windows are made from.
+
+        `request` and `lead` hold the new ones. Raises `InvalidInput` where they cannot change.
+        """
         ...
 
     def window(self, prepared: Any, window: Window, carry: Carry | None, tools: Tools) -> Conditioning:
@@ -321,6 +332,11 @@ class FamilyBase:
 
     def windows(self, prepared: Any, lead: Lead) -> Iterable[Window]:
         yield Window(0, 0, lead.frames)
+
+    def steered(self, prepared: Any, request: Request, lead: Lead, tools: Tools) -> Any:
+        from wancore.errors import InvalidInput
+
+        raise InvalidInput("prompt", request.prompt, "the words it began with: this family keeps them")
 
     def guidance(self, prepared: Any, lead: Lead, window: Window) -> Guidance:
         from wancore.sampling.guidance import classifier_free

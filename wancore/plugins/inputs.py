@@ -54,7 +54,8 @@ class InputSpec:
     """One role that a file can have in a request.
 
     `type`: one of wancore's, or the plugin's own. `many`: the family takes several, named `role[0]`,
-    `role[1]`, …; roles may be dotted (`context[0].video`).
+    `role[1]`, …; roles may be dotted (`context[0].video`). `live`: it may also arrive while the
+    request runs (`wancore.live`).
     """
 
     role: str
@@ -62,6 +63,7 @@ class InputSpec:
     help: str
     required: bool = False
     many: bool = False
+    live: bool = False
 
     @property
     def type_name(self) -> str:

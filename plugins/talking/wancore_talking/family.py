@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -48,9 +49,16 @@ CHANNELS = 36  # 16 noise, 4 mask, 16 image latent
 IMAGE = InputSpec("image", InputType.IMAGE, "the picture of who talks")
 VIDEO = InputSpec("video", InputType.VIDEO, "in place of the image: a video whose people talk anew")
 AUDIO = (
-    InputSpec("audio", InputType.AUDIO, "the speech of one speaker; any audio or video file"),
-    InputSpec("audio", InputType.AUDIO, "speech of the first (left) and the second speaker", many=True),
+    InputSpec("audio", InputType.AUDIO, "the speech of one speaker; any audio or video file", live=True),
+    InputSpec(
+        "audio", InputType.AUDIO, "speech of the first (left) and the second speaker", many=True, live=True
+    ),
 )
+
+
+def check_motion(motion: int, window: int) -> None:
+    if motion >= window:
+        raise InvalidInput("params.motion_frame", motion, f"less than the window of {window} frames")
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ class TalkingFamily(FamilyBase):
         from wancore_talking.weights import check_fits
 
         attached, parameters = request.attaches(self.id), self.own(request)
-        check_roles(AUDIO if attached else self.inputs, request.inputs, self.id)
+        check_roles(AUDIO if attached else self.inputs, request.roles, self.id)
         speaker_count(request, parameters)
         for name in sorted(request.params):
             if attached and name not in ATTACHED:
@@ -124,10 +132,14 @@ class TalkingFamily(FamilyBase):
         height, width = settled_size(request, self.own(request), base, picture_size(role, tools))
         fps = settled_fps(request)
         sampling = settled_sampling(request, self.own(request), height * width)
-        plan, _ = self.plan(request, float(fps), height * width, tools)
+        if request.live:
+            self.live_plan(request, fps, height * width, tools)
+            frames = 0
+        else:
+            frames = self.plan(request, float(fps), height * width, tools)[0].timeline.frames
         negative = request.negative_prompt
         return Lead(
-            width, height, plan.timeline.frames, fps,
+            width, height, frames, fps,
             sampling.steps, sampling.solver, sampling.shift, (sampling.scales.text,),
             NEGATIVE if negative is None else negative,
         )  # fmt: skip
@@ -149,18 +161,39 @@ class TalkingFamily(FamilyBase):
         limit = request.frames or frames
         motion = parameters.motion_frame or self.motion
         window = min(parameters.window, whole(min(limit, frames)))
-        if min(limit, frames) > window and motion >= window:
-            raise InvalidInput("params.motion_frame", motion, f"less than the window of {window} frames")
+        if min(limit, frames) > window:
+            check_motion(motion, window)
         pace = Pace(window, motion, parameters.short_last_window)
         times = timeline([frames] * len(tracks.speech), limit, pace, self.ending)
         scales = settled_sampling(request, parameters, pixels).scales
         return Plan(parameters, times, motion, scales, role), tracks
 
+    def live_plan(self, request: Request, fps: Fraction, pixels: int, tools: Tools) -> Plan:
+        """As `plan`, for sound that is still to come."""
+        from wancore_talking.live import LiveTimeline
+        from wancore_talking.masks import check_boxes
+        from wancore_talking.prepare import Plan
+        from wancore_talking.settled import settled_sampling
+        from wancore_talking.sources import picture_size, source_role
+        from wancore_talking.timeline import Pace
+
+        parameters, role = self.own(request), source_role(request, self.sources)
+        if parameters.boxes is not None:
+            check_boxes(parameters.boxes, *picture_size(role, tools))
+        motion = parameters.motion_frame or self.motion
+        check_motion(motion, parameters.window)
+        pace = Pace(parameters.window, motion, parameters.short_last_window)
+        times = LiveTimeline(tools.live, request.live, fps, pace, request.frames)
+        return Plan(parameters, times, motion, settled_sampling(request, parameters, pixels).scales, role)
+
     def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Prepared | Voices:
-        from wancore_talking.prepare import prepare, prepare_attached
+        from wancore_talking.prepare import prepare, prepare_attached, prepare_live
 
         if request.attaches(self.id):
             return prepare_attached(request, self.own(request), base, lead, tools)
+        if request.live:
+            plan = self.live_plan(request, lead.fps, lead.height * lead.width, tools)
+            return prepare_live(request, plan, base, lead, tools)
         plan, tracks = self.plan(request, float(lead.fps), lead.height * lead.width, tools)
         return prepare(request, plan, tracks, base, lead, tools)
 
@@ -201,11 +234,16 @@ class TalkingFamily(FamilyBase):
         momentum, threshold = prepared.projection
         return talking_guidance(prepared.scales, self.id, lambda: AdaptiveProjection(momentum, threshold))
 
-    def sound(self, prepared: Prepared | Voices) -> Sound:
+    def steered(self, prepared: Any, request: Request, lead: Lead, tools: Tools) -> Any:
+        from wancore_talking.prepare import words
+
+        return replace(prepared, texts=words(request, lead, tools))
+
+    def sound(self, prepared: Prepared | Voices) -> Sound | None:
         from wancore.media.audio import SPEECH_RATE
         from wancore.media.sound import Sound
 
-        return Sound(prepared.mix.numpy(), SPEECH_RATE)
+        return Sound(prepared.mix.numpy(), SPEECH_RATE) if len(prepared.mix) else None
 
     def finish(self, prepared: Any, frames: Tensor) -> Tensor:
         from wancore_talking.prepare import Prepared

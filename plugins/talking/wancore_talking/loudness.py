@@ -15,10 +15,14 @@ def normalised(samples: Tensor, rate: int, target: float = TARGET) -> Tensor:
 
     Raises `ValueError` for less than 0.4 seconds, which have no loudness.
     """
+    factor = gain(samples, rate, target)
+    return samples if factor == 1 else samples * factor
+
+
+def gain(samples: Tensor, rate: int, target: float = TARGET) -> float:
+    """The factor to `target` LUFS; 1 for silence. Raises `ValueError` for less than 0.4 seconds."""
     import pyloudnorm
 
     with np.errstate(divide="ignore"):  # the loudness of silence is -inf
         measured = float(pyloudnorm.Meter(rate).integrated_loudness(samples.numpy()))
-    if abs(measured) > abs(QUIETEST):
-        return samples
-    return samples * float(10.0 ** ((target - measured) / 20))
+    return 1.0 if abs(measured) > abs(QUIETEST) else float(10.0 ** ((target - measured) / 20))

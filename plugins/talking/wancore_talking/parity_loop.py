@@ -84,6 +84,10 @@ class LoopTools:
     def speech(self, waveform: Tensor, frames: int) -> NoReturn:
         raise AssertionError("the cases give the sound's features")
 
+    @property
+    def live(self) -> NoReturn:
+        raise AssertionError("the cases give the sound's features")
+
     def draw(self, shape: Sequence[int]) -> NoReturn:
         raise AssertionError("the cases give all noise")
 

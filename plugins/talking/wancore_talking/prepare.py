@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -18,13 +18,14 @@ from wancore_talking.adapter import Speech
 from wancore_talking.color import ColorMatch
 from wancore_talking.features import Features, speech_features
 from wancore_talking.guidance import Scales
+from wancore_talking.live import LiveTimeline, LiveVoices
 from wancore_talking.masks import check_boxes, default_boxes, latent_masks, nearest, speaker_masks
 from wancore_talking.parameters import TalkingParameters
-from wancore_talking.sources import picture_size, pictures
+from wancore_talking.sources import Pictures, picture_size
 from wancore_talking.stills import Stills
 from wancore_talking.timeline import Timeline
 from wancore_talking.tracks import Tracks
-from wancore_talking.voices import read_tracks
+from wancore_talking.voices import read_tracks, speaker_count, voices
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,11 @@ class Prepared:
     heard, 16 kHz. `patch`: rows and columns of latent pixels that make a token.
     """
 
-    timeline: Timeline
+    timeline: Timeline | LiveTimeline
     motion: int
-    voices: Voices
+    voices: Voices | LiveVoices
     texts: Mapping[str, Tensor]
-    pictures: Mapping[int, Tensor]
+    pictures: Pictures
     stills: Stills
     scales: Scales
     stride: int
@@ -79,7 +80,7 @@ class Plan:
     """What was settled before anything was encoded."""
 
     parameters: TalkingParameters
-    timeline: Timeline
+    timeline: Timeline | LiveTimeline
     motion: int
     scales: Scales
     role: str
@@ -88,13 +89,29 @@ class Plan:
 def prepare(request: Request, plan: Plan, tracks: Tracks, base: Base, lead: Lead, tools: Tools) -> Prepared:
     frames = tracks.frames(float(lead.fps))
     check_seen(plan.parameters, picture_size(plan.role, tools), base, lead)
-    texts = tools.text([request.prompt, lead.negative_prompt])
     return assembled(
         plan, base, lead, tools,
         encoded(tracks, frames, tools),
-        dict(zip(("positive", "negative"), texts, strict=True)),
+        words(request, lead, tools),
         tracks.mix[: round(lead.frames / lead.fps * SPEECH_RATE)],
     )  # fmt: skip
+
+
+def prepare_live(request: Request, plan: Plan, base: Base, lead: Lead, tools: Tools) -> Prepared:
+    """All but the sound, which is encoded window by window."""
+    parameters, source = plan.parameters, picture_size(plan.role, tools)
+    size = (lead.height, lead.width)
+    check_seen(parameters, source, base, lead)
+    prepared = assembled(plan, base, lead, tools, (), words(request, lead, tools), torch.zeros(0))
+    given, count = voices(request), speaker_count(request, parameters)
+    roles = tuple(given.get(number) for number in range(count))
+    masks = placed(parameters, count, source, size, base.spatial_stride)
+    return replace(prepared, voices=LiveVoices(tools, roles, lead.fps, masks, parameters.audio_strength))
+
+
+def words(request: Request, lead: Lead, tools: Tools) -> Mapping[str, Tensor]:
+    texts = tools.text([request.prompt, lead.negative_prompt])
+    return dict(zip(("positive", "negative"), texts, strict=True))
 
 
 def assembled(
@@ -108,8 +125,7 @@ def assembled(
 ) -> Prepared:
     """Everything but the encoding of sound and text."""
     parameters, size = plan.parameters, (lead.height, lead.width)
-    starts = [window.start for window in plan.timeline.windows]
-    seen = pictures(plan.role, starts, size, tools)
+    seen = Pictures(plan.role, size, tools)
     masks = placed(parameters, len(features), picture_size(plan.role, tools), size, base.spatial_stride)
     color = parameters.color_correction
     patch = base.transformer.patch_size
@@ -154,7 +170,7 @@ def placed(
     parameters: TalkingParameters, speakers: int, source: tuple[int, int], size: tuple[int, int], stride: int
 ) -> Tensor | None:
     """Masks at latent size from boxes in pixels of the `source` (height, width); None for one speaker."""
-    if speakers == 1:
+    if speakers < 2:
         return None
     boxes = parameters.boxes or default_boxes(*source)
     return latent_masks(speaker_masks(boxes, *source), size, stride)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -33,15 +33,28 @@ def picture_size(role: str, tools: Tools) -> tuple[int, int]:
     return int(shape[0]), int(shape[1])
 
 
-def pictures(role: str, starts: Iterable[int], size: tuple[int, int], tools: Tools) -> Mapping[int, Tensor]:
-    """The picture [3, height, width] in [-1, 1] for each window, by the frame that it starts at.
+@dataclass
+class Pictures:
+    """The picture [3, height, width] in [-1, 1] that a window starts from, by the frame that it starts at.
 
     An image is the same one for all of them. Of a video it is the frame of that number, whatever either
     frame rate, and the last one beyond its end.
     """
-    if role == "image":
-        return dict.fromkeys(starts, fitted(tools.image(role), size))
-    frames = tools.video(role).frames
-    return {
-        start: fitted(torch.from_numpy(frames[min(start, len(frames) - 1)].copy()), size) for start in starts
-    }
+
+    role: str
+    size: tuple[int, int]
+    tools: Tools
+    _made: dict[int, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, start: int) -> Tensor:
+        number = 0 if self.role == "image" else min(start, len(self.tools.video(self.role).frames) - 1)
+        if number not in self._made:
+            for old in [n for n in self._made if n]:  # the first stays: colours are taken from it
+                del self._made[old]
+            self._made[number] = fitted(self.source(number), self.size)
+        return self._made[number]
+
+    def source(self, number: int) -> Tensor:
+        if self.role == "image":
+            return self.tools.image(self.role)
+        return torch.from_numpy(self.tools.video(self.role).frames[number].copy())

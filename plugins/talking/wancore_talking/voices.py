@@ -22,13 +22,13 @@ ACCEPTED = "an audio or video file: audio for one speaker, audio[0] and audio[1]
 def voices(request: Request) -> dict[int, str]:
     """Speaker's number, 0 or 1 -> the role of their file. Raises `InvalidInput`."""
     found: dict[int, str] = {}
-    for role, file in sorted(request.inputs.items()):
+    for role, file in sorted(request.roles.items()):
         match = re.fullmatch(r"audio(?:\[(\d+)\])?", role)
         if match is None:
             continue
         number = int(match[1] or 0)
         if number >= MOST or number in found:
-            raise InvalidInput(f"inputs.{role}", str(file), ACCEPTED)
+            raise InvalidInput(f"inputs.{role}", file, ACCEPTED)
         found[number] = role
     if not found:
         raise InvalidInput("inputs.audio", None, ACCEPTED)
@@ -44,6 +44,9 @@ def speaker_count(request: Request, parameters: TalkingParameters) -> int:
     if len(given) == 2 and parameters.audio_type is None:
         accepted = "para (both on one time axis) or add (one after the other), with two audio files"
         raise InvalidInput("params.audio_type", None, accepted)
+    if request.live and (len(request.live) < len(given) or parameters.audio_type == "add"):
+        accepted = "every speaker live and on one time axis (para)"
+        raise InvalidInput("live", list(request.live), accepted)
     if len(given) < 2 and parameters.audio_type is not None:
         raise InvalidInput("params.audio_type", parameters.audio_type, "nothing with one audio file")
     return parameters.speakers or needed
