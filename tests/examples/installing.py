@@ -57,9 +57,10 @@ class Venv:
     def python(self) -> str:
         return str(self.folder / "bin" / "python")
 
-    def install(self, wheel: Path) -> None:
-        options = ["--no-index", "--no-deps", "--force-reinstall"]
-        subprocess.run([*PIP, "--python", self.python, "install", *options, str(wheel)], check=True)
+    def install(self, *what: Path) -> None:
+        """Wheels, or folders that they are built from."""
+        options = ["--no-index", "--no-deps", "--no-build-isolation", "--force-reinstall"]
+        subprocess.run([*PIP, "--python", self.python, "install", *options, *map(str, what)], check=True)
 
     def uninstall(self, distribution: str) -> None:
         subprocess.run([*PIP, "--python", self.python, "uninstall", "--yes", distribution], check=True)
