@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from wancore.engine.compose import compose
+from wancore.engine.compose import check_claims, compose
 from wancore.errors import Conflict, WancoreError
-from wancore.plugins.family import Channels, Conditioning, Payload, SegmentSource
+from wancore.plugins.family import DENOISER, Channels, Conditioning, FamilyBase, Payload, SegmentSource
+from wancore.request import parse_request
 from wancore.sampling.clamp import KeepFrames
 from wancore.sampling.hooks import NoHooks, Step
 from wancore.transformer.canvas import Along, Canvas, Clock
@@ -142,3 +143,19 @@ def test_overlapping_windows_refuse_what_has_no_answer():
     clocked = Conditioning(CANVAS, clock=Clock(torch.tensor([0, 1, 1])))
     with pytest.raises(WancoreError, match="timestep"):
         compose(clocked, []).at([0])
+
+
+def test_nothing_is_attached_to_a_denoiser_of_its_own():
+    class Other(FamilyBase):
+        id, name = "other", "Other"
+
+    class Own(Other):
+        id, name, claims = "own", "Own", frozenset({DENOISER})
+
+    request = parse_request({})
+    check_claims([(Own(), request)])
+    check_claims([(Other(), request), (Own(), request)])
+    with pytest.raises(Conflict, match="Own and Other cannot be combined: both need the denoiser"):
+        check_claims([(Own(), request), (Other(), request)])
+    with pytest.raises(Conflict):
+        compose(Conditioning(CANVAS), [("a", Conditioning(denoiser=lambda *given: CANVAS))])

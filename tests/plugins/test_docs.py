@@ -11,17 +11,26 @@ import pytest
 import torch
 import typer
 from typer.testing import CliRunner
+from wancore_server import hookspecs as server_hookspecs
 
+from wancore.errors import InvalidInput
+from wancore.events import Frames
 from wancore.kernels.attention import Attention, sdpa
 from wancore.kernels.attention.choice import BACKENDS
 from wancore.parity import Kind
 from wancore.plugins import PluginManager, hookspecs
 from wancore.plugins.family import FamilyBase
 from wancore.plugins.inputs import check_roles, parse_parameters
+from wancore.request import parse_request
 
 PAGE = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"```python\n# example: (\w+)\n(.*?)```", PAGE, re.DOTALL))
-HOOKS = [name for name, _ in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("wancore_")]
+HOOKS = [
+    name
+    for specs in (hookspecs, server_hookspecs)
+    for name, _ in inspect.getmembers(specs, inspect.isfunction)
+    if name.startswith("wancore_")
+]
 
 
 def plugin(hook: str) -> types.ModuleType:
@@ -36,6 +45,7 @@ def collected(request) -> list:
     """What the example's hook returns, through a plugin manager of its own."""
     hook = request.param
     manager = PluginManager(enabled=())
+    manager.pluggy.add_hookspecs(server_hookspecs)
     manager.register(plugin(hook), "example")
     return [item for _, item in manager.collect(hook)]
 
@@ -90,3 +100,13 @@ def test_command():
     app.callback()(lambda: None)
     plugin("wancore_commands").wancore_commands(app)
     assert CliRunner().invoke(app, ["greet", "--name", "you"]).output == "hello, you\n"
+
+
+@pytest.mark.parametrize("collected", ["wancore_runners"], indirect=True)
+def test_runner(collected):
+    (runner,) = collected
+    assert isinstance(runner, server_hookspecs.CheckingRunner)
+    events = list(runner.run(parse_request({"size": "32x16", "frames": 3})))
+    assert sum(len(e.frames) for e in events if isinstance(e, Frames)) == 3
+    with pytest.raises(InvalidInput, match="size"):
+        runner.check(parse_request({}))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wancore.engine.head import widened
 from wancore.errors import Conflict, WancoreError
-from wancore.plugins.family import Channels, Conditioning, Family, Payload, SegmentSource
+from wancore.plugins.family import DENOISER, Channels, Conditioning, Denoiser, Family, Payload, SegmentSource
 from wancore.request import Request
 from wancore.sampling.hooks import Hooks
 from wancore.transformer.canvas import Along, Canvas, Clock
@@ -34,6 +34,7 @@ class Composed:
     hooks: tuple[Hooks, ...]
     plan: Plan | None
     added_head: int = 0
+    denoiser: Denoiser | None = None
 
     def at(self, frames: Sequence[int]) -> Composed:
         """The part that an overlapping window over the clip frames `frames` reads.
@@ -41,6 +42,8 @@ class Composed:
         Service frames are in every window. Raises `WancoreError` where an item does not say how it
         follows a window.
         """
+        if self.denoiser is not None:
+            raise WancoreError("overlapping windows need the core's own denoiser")
         if self.plan or (self.clock and self.clock.index is not None):
             raise WancoreError("overlapping windows need one timestep and no plan of who attends to whom")
         if self.channels and (self.canvas.head or self.canvas.tail):
@@ -59,7 +62,7 @@ class Composed:
 def sliced_channels(channels: Channels | None, frames: Sequence[int]) -> Channels | None:
     if channels is None:
         return None
-    if channels.sliced is None:
+    if channels.sliced is None or channels.moving is not None:
         raise WancoreError("this family's channels do not say how they follow an overlapping window")
     return replace(channels, tensor=channels.sliced(channels.tensor, frames))
 
@@ -79,8 +82,12 @@ def sliced_payload(slot: str, payload: Payload, frames: Sequence[int]) -> Payloa
 def check_claims(families: Sequence[tuple[Family, Request]]) -> None:
     """Raises `Conflict` where two families need the same resource, before anything is loaded.
 
-    Each family comes with the request that holds its own inputs. A family is there only once.
+    Each family comes with the request that holds its own inputs, the lead first. A family is there only
+    once, and none beside a lead that has a denoiser of its own.
     """
+    (lead, own), *others = families
+    if others and DENOISER in lead.claimed(own):
+        raise Conflict(DENOISER, lead.name, others[0][0].name)
     for (first, one), (second, other) in combinations(families, 2):
         if first.id == second.id:
             raise Conflict(f"the slot of {first.id}", first.name, second.name)
@@ -99,7 +106,8 @@ def compose(lead: Conditioning, attachments: Sequence[tuple[str, Conditioning]])
         raise ValueError("the lead must set the canvas")
     channels, data = lead.channels, dict(lead.data)
     for name, other in attachments:
-        if other.canvas or other.channels or other.clock or other.plan or other.texts or other.images:
+        owns = other.canvas or other.channels or other.clock or other.plan or other.denoiser
+        if owns or other.texts or other.images:
             raise Conflict("the canvas", "the lead", name)
         if other.edit_channels is not None and channels is not None:
             channels = replace(channels, tensor=other.edit_channels(channels.tensor))
@@ -118,6 +126,7 @@ def compose(lead: Conditioning, attachments: Sequence[tuple[str, Conditioning]])
         data,
         (*(h for _, c in attachments for h in c.hooks), *lead.hooks),
         lead.plan,
+        denoiser=lead.denoiser,
     )
     return in_front(composed, [(name, c.head) for name, c in attachments if c.head])
 

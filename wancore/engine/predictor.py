@@ -12,6 +12,7 @@ from wancore.engine.compose import Composed
 from wancore.engine.expert import Expert
 from wancore.engine.texts import EmbeddedTexts
 from wancore.sampling.guided import Pass
+from wancore.sampling.hooks import Step
 from wancore.sampling.method import Method
 from wancore.transformer.attached import Scope
 from wancore.transformer.canvas import Segment
@@ -42,9 +43,11 @@ class WindowPredictor:
         """Velocity [C, F, h, w] of the pass at x [C, F, h, w] (noise channels only)."""
         call, variants = asked.call, asked.variants
         expert = self.expert(call.expert)
+        if self.conditioning.denoiser is not None:
+            return self.conditioning.denoiser(expert.model, x, call.step, variants)
         segments = self.segments(expert, call.expert, variants)
         inputs = Inputs(
-            latents=self.with_channels(x),
+            latents=self.with_channels(x, call.step),
             t=torch.tensor([call.step.timestep], dtype=torch.float64, device=x.device),
             layout=asked.layout(self.layout(expert, call.expert, segments)),
             text=self.text(expert, call.expert, variants),
@@ -56,9 +59,12 @@ class WindowPredictor:
         )
         return expert.predict(inputs)
 
-    def with_channels(self, x: Tensor) -> Tensor:
+    def with_channels(self, x: Tensor, step: Step) -> Tensor:
         channels = self.conditioning.channels
-        return x if channels is None else torch.cat((x, channels.tensor.to(x)))
+        if channels is None:
+            return x
+        moving = () if channels.moving is None else (channels.moving(x, step).to(x),)
+        return torch.cat((x, channels.tensor.to(x), *moving))
 
     def text(self, expert: Expert, name: str, variants: Mapping[str, str]) -> EmbeddedText:
         return self.texts.of(expert, name, variants, self.conditioning.texts, self.conditioning.images)

@@ -149,11 +149,14 @@ class Channels:
     """Base input channels beside the noise [C, F, h, w], and how they follow an overlapping window.
 
     `sliced(tensor, frames)` gives those of the latent frames `frames` (an index list); None: the
-    family has no answer, so overlapping windows are refused.
+    family has no answer, so overlapping windows are refused. `moving(x, step)`: those that follow
+    `tensor`'s, worked out at every step from the noisy canvas x [C, F, h, w] as the model sees it;
+    overlapping windows are then refused too.
     """
 
     tensor: Tensor
     sliced: Callable[[Tensor, Sequence[int]], Tensor] | None = None
+    moving: Callable[[Tensor, Step], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,14 @@ class Payload:
     sliced: Callable[[Any, Sequence[int]], Any] | None = None
 
 
+#: A family's own way to predict the velocity [C, F, h, w] of one pass of the canvas x [C, F, h, w]:
+#: (transformer, x, step, the variant of every slot that is not simply on). It runs whatever it likes.
+Denoiser = Callable[["WanTransformer", "Tensor", "Step", Mapping[str, str]], "Tensor"]
+
+#: What a lead with a denoiser of its own claims: nobody else's adapter would act.
+DENOISER = "the denoiser"
+
+
 @dataclass(frozen=True)
 class Conditioning:
     """What one family contributes to one window.
@@ -177,7 +188,8 @@ class Conditioning:
     a slot a pass does not name is "on". `data`: for the family's adapter, by slot and variant.
     `edit_channels`: an attachment's change to the lead's channels [C, F, h, w].
     `head`: service frames that an attachment needs in front of the lead's canvas; a lead has them in
-    its `canvas`. Hooks do not see them.
+    its `canvas`. Hooks do not see them. `denoiser`: a lead's, in place of the blocks with adapters on
+    them; such a lead claims `DENOISER`, so that nothing is attached to it.
     """
 
     canvas: Canvas | None = None
@@ -191,6 +203,7 @@ class Conditioning:
     plan: Plan | None = None
     edit_channels: Callable[[Tensor], Tensor] | None = None
     head: int = 0
+    denoiser: Denoiser | None = None
 
 
 class Family(Protocol):
