@@ -1,0 +1,58 @@
+"""The linears of the blocks in fp8: a scale for each output channel, and for each token of the input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import cast
+
+import torch
+from torch import nn
+
+from wancore.kernels.activation import quantise_rows
+from wancore.quant.arithmetic import MODES, token_fp8
+from wancore.quant.linear import Linear
+from wancore.quant.scaled import ScaledWeight
+from wancore.transformer.linears import lay_side_by_side
+from wancore.transformer.model import WanTransformer
+
+#: Those that every token passes; keys and values of text attention see a few hundred rows.
+BLOCK_LINEARS = re.compile(r"blocks\.\d+\.(self_attn\.[qkvo]|cross_attn\.[qo]|ffn\.[02])")
+FORMAT = "fp8 e4m3"
+
+
+@torch.no_grad()
+def use_fp8(model: WanTransformer, device: torch.device | str) -> list[str]:
+    """Quantises the float linears of the blocks by rows, on `device`, and multiplies these, and those that
+    are stored so, in fp8 with a scale per token. Returns their names.
+
+    One layer at a time: a model that waits in host memory never takes its whole size on the device.
+    Layers in other formats, or whose sizes no fp8 product takes, stay as they are.
+    """
+    changed = []
+    for name, layer in list(block_linears(model)):
+        if type(layer) is nn.Linear and not any(size % 16 for size in layer.weight.shape):
+            rows = quantise_rows(layer.weight.detach().to(device))
+            bias = None if layer.bias is None else layer.bias.detach().to(device)
+            parent, _, leaf = name.rpartition(".")
+            weight = ScaledWeight(FORMAT, rows.codes, rows.scale)
+            setattr(model.get_submodule(parent), leaf, Linear(weight, bias, token_fp8))
+        elif isinstance(layer, Linear) and MODES["fp8-token"].suits(layer.weight):
+            layer.arithmetic = token_fp8
+        else:
+            continue
+        changed.append(name)
+    return changed
+
+
+def block_linears(model: WanTransformer) -> Iterator[tuple[str, nn.Module]]:
+    for name, module in model.named_modules():
+        if BLOCK_LINEARS.fullmatch(name):
+            yield name, module
+
+
+def join_linears(model: WanTransformer) -> None:
+    """Lays queries, keys and values of self-attention side by side, where they become one product."""
+    for block in model.layers:
+        attention = block.self_attn
+        lay_side_by_side(cast(list[nn.Module], [attention.q, attention.k, attention.v]))
