@@ -17,6 +17,8 @@ import torch
 from benchmarks.forward_floor import elementwise_bytes, products_and_attention
 from benchmarks.gpu import busy, copy_bandwidth, describe, milliseconds
 from benchmarks.wan14b import CONFIG, SIZES, Size, inputs_for, random_model
+from wancore.kernels.library import VARIABLE
+from wancore.transformer.fp8 import join_linears, use_fp8
 from wancore.transformer.predict import predict
 
 PARTS = ("floor", "ours", "diffusers", "profile", "accuracy")

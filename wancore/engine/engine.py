@@ -137,7 +137,9 @@ class Engine:
         if self._models is None or self._models.parts != parts:
             self._models = None
             gc.collect()  # adapters on the old weights refer to them in circles
-            self._models = Models(parts, self.device, self.dtype, self.prompts, self.attention)
+            self._models = Models(
+                parts, self.device, self.dtype, self.prompts, self.attention, self.settings.linears == "fp8"
+            )
         return self._models
 
     def unload(self) -> None:

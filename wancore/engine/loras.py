@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wancore.checkpoints.canonical import open_transformer
 from wancore.checkpoints.keymap import KeyMap
+from wancore.checkpoints.layer_formats import found_formats
 from wancore.checkpoints.ownership import BASE
 from wancore.checkpoints.view import FileView
 from wancore.engine.models import Models
@@ -44,7 +45,7 @@ def lora_targets(plan: Plan, models: Models, use: LoraUse) -> dict[str, Target]:
         weights = models.expert(files, plan.families, plan.base)
         key = files.transformer
         if key not in models.originals:
-            master = master_view(use.masters[i], plan) if use.masters else None
+            master = master_view(use.masters[i], plan) if use.masters else own_master(files, plan, models)
             models.originals[key] = Originals(use.place, master, source_of(files, plan, models))
         adapters = tuple(weights.adapters.values())
         targets[name] = Target(weights.model, adapters, originals=models.originals[key], spellings=spellings)
@@ -58,6 +59,14 @@ def renames(plan: Plan) -> Mapping[str, str]:
 def source_of(files: ExpertFiles, plan: Plan, models: Models) -> FileView | None:
     """Where weights that adapters were merged into on a GPU are read again."""
     return split(files, plan.families)[BASE] if models.device.type == "cuda" else None
+
+
+def own_master(files: ExpertFiles, plan: Plan, models: Models) -> FileView | None:
+    """The model's own file, where it is in floats and was quantised at load."""
+    if not models.fp8:
+        return None
+    view = split(files, plan.families)[BASE]
+    return None if found_formats(view) else view
 
 
 def master_view(path: Path, plan: Plan) -> FileView:

@@ -57,10 +57,10 @@ class AdapterFile:
 class Models:
     """Loads each part at most once; `device` computes, `dtype` is what transformer and encoders compute in.
 
-    The VAE computes in float32, as upstream's does. On a GPU, encoders wait in host memory between
-    uses. `attend`: of the transformers. `loras`: the adapters that are on the transformers; the last
-    request's stay on. `originals`: what
-    weights start from when adapters are merged into them, by the transformer's file.
+    The VAE computes in float32, as upstream's does. On a GPU, encoders wait in host memory between uses.
+    `attend`: of the transformers. `fp8`: their blocks' linears multiply in fp8. `loras`: the adapters that
+    are on the transformers; the last request's stay on. `originals`: what weights start from when adapters
+    are merged into them, by the transformer's file.
     """
 
     parts: Parts
@@ -68,6 +68,7 @@ class Models:
     dtype: torch.dtype
     prompts: PromptCache
     attend: Attend = sdpa
+    fp8: bool = False
     loras: LoraKeeper = field(default_factory=LoraKeeper)
     originals: dict[Path, Originals] = field(default_factory=dict)
     _loaded: dict[str, object] = field(default_factory=dict)
@@ -99,7 +100,7 @@ class Models:
             views = split(files, families)
             if files.transformer not in self._transformers:
                 model = load_transformer(
-                    views[BASE], dtype=self.dtype, device=self.device, attend=self.attend
+                    views[BASE], dtype=self.dtype, device=self.device, attend=self.attend, fp8=self.fp8
                 )
                 self._transformers[files.transformer] = model
             nothing = views[BASE].renamed({})

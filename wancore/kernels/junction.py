@@ -77,7 +77,7 @@ def junction(
     if not serves(x) or not supported(x, updates, norm, levels):
         return junction_twin(x, updates, norm, levels, eps, form)
     while len(updates) > AT_ONCE:
-        x, _ = junction(x, updates[:AT_ONCE])
+        x, _ = junction(x, updates[:AT_ONCE], levels=levels)
         updates = updates[AT_ONCE:]
     modulated, affine = isinstance(norm, Modulated), isinstance(norm, Affine)
     total, normed, codes, scales = OPERATOR(

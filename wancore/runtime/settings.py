@@ -102,6 +102,11 @@ class Settings(BaseSettings):
         default="auto",
         description="attention backend, or one for each role (self=NAME,text=NAME); see wancore doctor",
     )
+    linears: Literal["stored", "fp8"] = Field(
+        default="stored",
+        description="how the transformer's blocks multiply; stored: as the file has its weights; fp8: with"
+        " a scale for each row of weights, quantised at load, and of tokens (Ada, Hopper and later)",
+    )
     provenance: bool = Field(
         default=True,
         description="write into files that a model made them, and how; off, nothing in them tells",

@@ -66,9 +66,14 @@ class WanTransformer(nn.Module):
         return self.patch_embedding.weight.device
 
     def embed(self, latents: Tensor) -> Tensor:
-        """Latents [in_dim, F, h, w] -> tokens [F * h/2 * w/2, D], in frame, row, column order."""
-        tokens = self.patch_embedding(latents[None].to(self.dtype))
-        return rearrange(tokens, "1 d f h w -> (f h w) d")
+        """Latents [in_dim, F, h, w] -> tokens [F * h/2 * w/2, D], in frame, row, column order.
+
+        The convolution of patches that do not overlap is a linear of each, whose result needs no reordering.
+        """
+        p, q, r = self.config.patch_size
+        patches = rearrange(latents.to(self.dtype), "c (f p) (h q) (w r) -> (f h w) (c p q r)", p=p, q=q, r=r)
+        convolution = self.patch_embedding
+        return F.linear(patches, convolution.weight.flatten(1), convolution.bias)
 
     def embed_text(self, text: Tensor, length: int | None = None) -> Tensor:
         """Text encoder rows [n, text_dim] -> [length, D]; the zero rows of the padding count too.
