@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from numpy.random import Generator
 
 from tools.tiny.corpus.chance import pick
@@ -70,15 +72,44 @@ ADJECTIVES = (
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
+#: Whose a word is: nobody's, that of thing 1, 2, 3, or the background's.
+NOBODY, BACKGROUND = 0, 4
+
+
+@dataclass(frozen=True)
+class Word:
+    text: str
+    owner: int
+
+
 def caption(rng: Generator, scene: Scene) -> str:
     """One wording of `scene`."""
-    things = [phrase(rng, thing) for thing in scene.things]
-    joint = pick(rng, [" and ", " and ", ", ", " while ", " and then "])
-    text = joint.join(things)
-    behind = background(rng, scene.backdrop)
+    return " ".join(word.text for word in told(rng, scene))
+
+
+def told(rng: Generator, scene: Scene) -> list[Word]:
+    """The words of one wording of `scene`, each with its owner."""
+    joint = pick(rng, [" and", " and", ",", " while", " and then"])
+    words: list[Word] = []
+    for owner, thing in enumerate(scene.things, start=1):
+        if words:
+            words = joined(words, joint)
+        words += owned(phrase(rng, thing), owner)
+    behind = owned(background(rng, scene.backdrop), BACKGROUND)
     if behind:
-        text = f"{behind}, {text}" if rng.random() < 0.1 else f"{text} {behind}"
-    return dressed(rng, text)
+        words = [*joined(behind, ","), *words] if rng.random() < 0.1 else [*words, *behind]
+    return dressed(rng, words)
+
+
+def owned(text: str, owner: int) -> list[Word]:
+    return [Word(word, owner) for word in text.split()]
+
+
+def joined(words: list[Word], joint: str) -> list[Word]:
+    """`words`, with a comma at the last of them or nobody's words after it."""
+    if joint == ",":
+        return [*words[:-1], Word(words[-1].text + ",", words[-1].owner)]
+    return [*words, *owned(joint, NOBODY)]
 
 
 def phrase(rng: Generator, thing: Thing) -> str:
@@ -120,17 +151,17 @@ def background(rng: Generator, backdrop: Backdrop) -> str:
     return f"{article} {kind}{backdrop.colour} background"
 
 
-def dressed(rng: Generator, text: str) -> str:
-    """`text` with words around it that mean nothing here, as users write them."""
+def dressed(rng: Generator, words: list[Word]) -> list[Word]:
+    """`words` with others around them that mean nothing here, as users write them."""
     if rng.random() < 0.1:
-        text = f"{pick(rng, OPENINGS)} {text}"
+        words = [*owned(pick(rng, OPENINGS), NOBODY), *words]
     if rng.random() < 0.1:
-        text = ", ".join([text, *(pick(rng, CLOSINGS) for _ in range(int(rng.integers(1, 4))))])
+        for _ in range(int(rng.integers(1, 4))):
+            words = [*joined(words, ","), *owned(pick(rng, CLOSINGS), NOBODY)]
     if rng.random() < 0.04:
-        words = text.split(" ")
-        words.insert(int(rng.integers(len(words) + 1)), nonsense(rng))
-        text = " ".join(words)
-    return text + "." if rng.random() < 0.1 else text
+        at = int(rng.integers(len(words) + 1))
+        words = [*words[:at], Word(nonsense(rng), NOBODY), *words[at:]]
+    return [*words[:-1], Word(words[-1].text + ".", words[-1].owner)] if rng.random() < 0.1 else words
 
 
 def nonsense(rng: Generator) -> str:

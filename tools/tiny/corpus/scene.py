@@ -31,6 +31,7 @@ MOTION_WEIGHTS = (0.14, 0.14, 0.13, 0.13, 0.16, 0.11, 0.08, 0.06, 0.05)
 #: How a shape stands when it does not turn.
 UPRIGHT = {"square": math.pi / 4, "triangle": -math.pi / 2, "star": -math.pi / 2}
 FIELD_HORIZON = 0.42
+COUNTS, COUNT_WEIGHTS = (1, 2, 3), (0.72, 0.24, 0.04)  # things in a scene
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Scene:
 def draw_scene(rng: Generator, frame: Frame, seconds: float) -> Scene:
     """A scene of the training corpus: it holds no combination that is held back."""
     backdrop = draw_backdrop(rng)
-    count = weighted(rng, (1, 2, 3), (0.72, 0.24, 0.04))
+    count = weighted(rng, COUNTS, COUNT_WEIGHTS)
     things: list[Thing] = []
     for _ in range(count):
         things.append(draw_beside(rng, frame, seconds, backdrop, things))
@@ -115,17 +116,31 @@ def draw_beside(
 ) -> Thing:
     """A thing of another colour than the rest, out of their way if that is found in a few tries."""
     crossing = rng.random() < 0.2
-    taken = {backdrop.colour, *(thing.colour for thing in others)}
-    while True:
-        words = draw_words(rng)
-        if words.colour not in taken and not held_back(words.colour, words.shape, words.motion):
-            break
+    words = draw_words_beside(rng, backdrop, others)
     thing = words
     for _ in range(12):
         thing = with_path(rng, words, frame, seconds, backdrop, crowded=bool(others))
         if crossing or all(apart(thing, other) for other in others):
             break
     return thing
+
+
+def draw_cast(rng: Generator) -> Scene:
+    """A scene of the training corpus with what captions tell of it alone: its things have no path."""
+    backdrop = draw_backdrop(rng)
+    things: list[Thing] = []
+    for _ in range(weighted(rng, COUNTS, COUNT_WEIGHTS)):
+        things.append(draw_words_beside(rng, backdrop, things))
+    return Scene(backdrop, tuple(things))
+
+
+def draw_words_beside(rng: Generator, backdrop: Backdrop, others: list[Thing]) -> Thing:
+    """A thing without a path, of another colour than the rest, that is not held back."""
+    taken = {backdrop.colour, *(thing.colour for thing in others)}
+    while True:
+        words = draw_words(rng)
+        if words.colour not in taken and not held_back(words.colour, words.shape, words.motion):
+            return words
 
 
 def draw_words(rng: Generator) -> Thing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from torch import Tensor
 
 from tools.tiny.corpus.captions import ADJECTIVES, CLOSINGS, LETTERS, OPENINGS, caption
 from tools.tiny.corpus.scene import Frame, draw_scene
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 SPECIAL = ("<pad>", "</s>", "<unk>")  # ids as google/umt5-xxl has them
 PAD, END, UNKNOWN = range(3)
@@ -56,7 +60,7 @@ def corpus_words(seed: int) -> list[str]:
 class Captions:
     """Texts to padded ids, as the text encoder reads them."""
 
-    def __init__(self, tokenizer: str, length: int = 64) -> None:
+    def __init__(self, tokenizer: str, length: int = 48) -> None:
         from tokenizers import Tokenizer
 
         self.tokenizer = Tokenizer.from_str(tokenizer)
@@ -66,10 +70,16 @@ class Captions:
     def size(self) -> int:
         return int(self.tokenizer.get_vocab_size())
 
-    def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        found: list[Encoding] = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return found
+
+    def batch(self, encodings: Sequence[Encoding]) -> tuple[Tensor, Tensor]:
         """ids, mask [B, L]; `</s>` last."""
-        split = [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
-        rows = [[*ids[: self.length - 1], END] for ids in split]
+        rows = [[*e.ids[: self.length - 1], END] for e in encodings]
         ids = torch.tensor([row + [PAD] * (self.length - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (self.length - len(row)) for row in rows])
-        return ids, mask
+        return ids, (ids != PAD).long()
+
+    def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """ids, mask [B, L]."""
+        return self.batch(self.encode(texts))
