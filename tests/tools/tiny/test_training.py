@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 
-from tools.tiny.learn.autoencoder import decode, encode, with_statistics
+from tools.tiny.corpus.captions import BACKGROUND
+from tools.tiny.learn.autoencoder import decode, encode, norm_silu, with_statistics
 from tools.tiny.learn.master import Master
 from tools.tiny.learn.muon import orthogonal
+from tools.tiny.learn.reading import OF_THE_SCENE, QUESTIONS, UNKNOWN, Reader, draw_lesson
 from tools.tiny.learn.sizes import fresh_vae
+from tools.tiny.learn.words import END, Captions, trained_tokenizer
+from wancore.vae.layers import RMSNorm
 
 
 def test_two_chunks_encode_and_decode_as_groups_of_four() -> None:
@@ -59,3 +65,41 @@ def test_the_module_computes_with_what_will_be_stored() -> None:
     assert all((p != b).any() for p, b in zip(master.high, before, strict=True))
     torch.testing.assert_close(module.weight, master.high[0].to(torch.float8_e4m3fn).float())
     torch.testing.assert_close(module.bias, master.high[1].detach())
+
+
+def test_rounding_can_be_left_for_later() -> None:
+    torch.manual_seed(4)
+    module = torch.nn.Linear(8, 8)
+    master = Master([module], 1e-2, 0.9, rounded=["weight"])
+    master.set_rounding(0.0)
+    master.use_current()
+    torch.testing.assert_close(module.weight, master.high[0].detach())
+    master.use_average()
+    torch.testing.assert_close(module.weight, master.average[0].to(torch.float8_e4m3fn).float())
+
+
+def test_the_quick_norm_is_the_products_norm_and_silu() -> None:
+    torch.manual_seed(5)
+    norm, x = RMSNorm(32, axes=3), torch.randn(2, 32, 3, 4, 5)
+    torch.nn.init.normal_(norm.gamma)
+    rows = x.movedim(1, -1)
+    found = norm_silu(rows.reshape(-1, 32), norm.gamma.flatten()).view(rows.shape).movedim(-1, 1)
+    torch.testing.assert_close(found, F.silu(norm(x)))
+
+
+def test_every_token_is_asked_about_what_it_belongs_to() -> None:
+    captions = Captions(trained_tokenizer())
+    lesson = draw_lesson(np.random.default_rng(6), captions, 40)
+    owner, colour = (list(QUESTIONS).index(name) for name in ("owner", "colour"))
+    words = [captions.tokenizer.id_to_token(i).strip("\u2581") for i in range(captions.size)]
+    said = [(words[i], row) for ids, rows in zip(lesson.ids, lesson.tokens, strict=True)
+            for i, row in zip(ids.tolist(), rows.tolist(), strict=True)]  # fmt: skip
+    reds = [row for word, row in said if word == "red"]
+    assert reds and all(row[colour] == 0 for row in reds if 1 <= row[owner] <= 3)
+    assert all(
+        row[owner] == BACKGROUND and row[colour] == UNKNOWN for word, row in said if word == "background"
+    )
+    assert (lesson.tokens[lesson.ids == END][:, owner] == BACKGROUND).all()
+    loss, right = Reader(captions.size)(lesson)
+    loss.backward()
+    assert torch.isfinite(loss) and set(OF_THE_SCENE) < set(right)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from tools.tiny.corpus.raster import render
 from tools.tiny.corpus.scene import Frame, draw_scene
@@ -26,6 +27,7 @@ from wancore.vae.network import VaeNetwork
 FPS = 16
 KL_WEIGHT = 1e-4
 RATE = 2e-3
+RowsNorm = Callable[[Tensor, Tensor], Tensor]
 CANVAS = 128  # clips are drawn at this size, then cut
 
 #: (share of the time until which, frames, side of the cut, clips at a time)
@@ -96,10 +98,11 @@ def drifting_noise(frames: int, side: int, device: torch.device) -> Tensor:
 
 def loss_of(network: VaeNetwork, video: Tensor) -> tuple[Tensor, Tensor]:
     """The loss, and the mean squared error in it."""
-    mean, log_variance = encode(network, video.to(torch.bfloat16))
+    dtype = network.conv1.weight.dtype
+    mean, log_variance = encode(network, video.to(dtype))
     mean, log_variance = mean.float(), log_variance.float()
     sampled = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
-    error = decode(network, sampled.to(torch.bfloat16)).float() - video
+    error = decode(network, sampled.to(dtype)).float() - video
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
     squared = error.square().mean()
     return 2 * squared + 0.3 * error.abs().mean() + KL_WEIGHT * divergence, squared
@@ -141,14 +144,54 @@ class Pass:
 
 
 def quick_norms(network: VaeNetwork) -> None:
-    """Norms as plain elementwise steps: the fused kernel wants long rows, and these have 32 channels."""
-    for module in network.modules():
-        if isinstance(module, RMSNorm):
-            module.forward = partial(quick_norm, module)  # type: ignore[method-assign]
+    """Norms, and the SiLUs after them, as one compiled step each, where a GPU and its compiler are there.
+
+    The product's norm wants long rows, and these have 32 or 64 channels: here most of the time goes.
+    """
+    on_rows = compiled_rows(network.conv1.weight.device)
+    for sequence in network.modules():
+        if not isinstance(sequence, nn.Sequential):
+            continue
+        for layer, after in pairwise(sequence):
+            if isinstance(layer, RMSNorm) and isinstance(after, nn.SiLU):
+                layer.forward = partial(rows_norm, layer, on_rows)  # type: ignore[method-assign]
+                after.forward = nn.Identity().forward  # type: ignore[method-assign]
 
 
-def quick_norm(norm: RMSNorm, x: Tensor) -> Tensor:
-    return F.normalize(x, dim=1) * (norm.gamma * norm.channels**0.5)
+def rows_norm(norm: RMSNorm, on_rows: RowsNorm, x: Tensor) -> Tensor:
+    """silu(norm(x)) of x [B, C, ...], channels last in memory."""
+    rows = x.movedim(1, -1)
+    y = on_rows(rows.reshape(-1, norm.channels), norm.gamma.flatten())
+    return y.view(rows.shape).movedim(-1, 1)
+
+
+def norm_silu(rows: Tensor, gamma: Tensor) -> Tensor:
+    """silu(x / max(|x|, 1e-12) * sqrt(C) * gamma) of rows [N, C]."""
+    x = rows.float()
+    scale = torch.rsqrt(x.square().sum(1, keepdim=True).clamp_min(1e-24)) * rows.shape[1] ** 0.5
+    return F.silu(x * scale * gamma.float()).to(rows.dtype)
+
+
+@cache
+def compiled_rows(device: torch.device) -> RowsNorm:
+    """`norm_silu`, compiled if that works on this machine."""
+    if device.type != "cuda":
+        return norm_silu
+    torch._dynamo.config.recompile_limit = 64
+    try:
+        compiled: RowsNorm = torch.compile(norm_silu, fullgraph=True)
+        for channels, grown in ((32, True), (64, True), (32, False)):
+            rows = torch.randn(4096, channels, device=device, dtype=torch.bfloat16, requires_grad=grown)
+            torch._dynamo.mark_dynamic(rows, 0)
+            gamma = torch.ones(channels, device=device, dtype=torch.bfloat16, requires_grad=grown)
+            found = compiled(rows, gamma)
+            torch.testing.assert_close(found, norm_silu(rows, gamma), atol=0.05, rtol=0.05)
+            if grown:
+                found.sum().backward()
+    except Exception as error:  # whatever a compiler may raise: the plain one is as good, only slower
+        print(f"vae: norms are not compiled: {str(error)[:2000]}", flush=True)
+        return norm_silu
+    return compiled
 
 
 def train_vae(
@@ -165,14 +208,15 @@ def train_vae(
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = (start or fresh_vae()).to(device, torch.bfloat16)
+    # On CPUs the weights' gradients of bfloat16 convolutions can come out as NaN (torch 2.13).
+    network = (start or fresh_vae()).to(device, torch.bfloat16 if device.type == "cuda" else torch.float32)
     quick_norms(network)
     if device.type == "cuda":
         channels_last(network)
     torch.backends.cudnn.benchmark, torch.backends.cudnn.benchmark_limit = True, 3
     master = Master([network], RATE, 0.999)
     passes: dict[int, Pass] = {}
-    began, steps, smooth = time.monotonic(), 0, 0.1
+    began, told, steps, smooth = time.monotonic(), 0.0, 0, 0.1
     while (progress := (time.monotonic() - began) / seconds) < 1:
         _, frames, side, count = next(s for s in STAGES if progress < s[0])
         video = draw_clips(rng, max(count // shrink, 1), frames, device, side, wild=0.03)
@@ -184,11 +228,9 @@ def train_vae(
         master.step()
         if steps % 20 == 0:
             smooth = smooth * 0.9 + float(squared.detach()) * 0.1
-        if steps % 500 == 0:
-            say(
-                f"vae {time.monotonic() - began:5.0f} s, step {steps}, side {side}: "
-                f"{10 * math.log10(4 / smooth):.2f} dB"
-            )
+        if steps % 20 == 0 and time.monotonic() - told > 20:
+            told = time.monotonic()
+            say(f"vae {told - began:5.0f} s, step {steps}, side {side}: {10 * math.log10(4 / smooth):.2f} dB")
         steps += 1
     say(f"vae: {steps} steps")
     passes.clear()

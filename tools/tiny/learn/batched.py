@@ -6,18 +6,19 @@ as it stands there: exp(log n + s) = n exp(s). Everything between the linears is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
-from wancore.transformer.attention import TextAttention
+from wancore.transformer.attention import SelfAttention, TextAttention
 from wancore.transformer.block import Block
 from wancore.transformer.model import WanTransformer, linear_float32
-from wancore.transformer.norms import LayerNorm, RMSNorm
+from wancore.transformer.norms import LayerNorm
 from wancore.transformer.rope import Rotation, grid_positions
 
 
@@ -38,8 +39,18 @@ class Text:
         return cls(rows, torch.cat((real, padding), dim=1)[:, None, None].to(states.dtype))
 
 
-def velocity(model: WanTransformer, latents: Tensor, times: Tensor, text: Text) -> Tensor:
-    """Latents [B, C, F, h, w], timesteps of every frame [B, F] -> velocity [B, C, F, h, w] float32."""
+def velocity(
+    model: WanTransformer,
+    latents: Tensor,
+    times: Tensor,
+    text: Text,
+    run: BlockForward | None = None,
+) -> Tensor:
+    """Latents [B, C, F, h, w], timesteps of every frame [B, F] -> velocity [B, C, F, h, w] float32.
+
+    `run`: what runs a block, `block_forward` or a compiled one.
+    """
+    run = run or block_forward
     b, frames = times.shape
     e, e0 = model.embed_time(times.flatten())
     e, e0 = e.view(b, frames, -1), e0.view(b, frames, 6, -1)
@@ -49,8 +60,11 @@ def velocity(model: WanTransformer, latents: Tensor, times: Tensor, text: Text) 
     x = F.linear(patches, model.patch_embedding.weight.flatten(1), model.patch_embedding.bias)
     rotation = rotation_of(model, (frames, height, width), x)
     embedded = model.text_embedding(text.rows.to(model.dtype))
+    config = model.config
+    around = Around(rotation.cos, rotation.sin, embedded, text.bias, config.num_heads, config.eps)
     for block in model.layers:
-        x = block_forward(block, x, e0, rotation, embedded, text.bias)
+        table = (block.modulation.float() + e0)[:, :, :, None].to(x.dtype)
+        x = run(x, table, around, Weights.of(block))
     shift, scale = (model.head.modulation.float() + e[:, :, None]).unbind(2)
     n = modulated(x.float(), shift[:, :, None], scale[:, :, None], model.config.eps)
     return rearrange(
@@ -76,46 +90,103 @@ def rotation_of(model: WanTransformer, grid: tuple[int, int, int], like: Tensor)
     return ROTATIONS[key]
 
 
-def block_forward(
-    block: Block, x: Tensor, e0: Tensor, rotation: Rotation, text: Tensor, bias: Tensor
-) -> Tensor:
-    """x [B, F, P, D], e0 [B, F, 6, D] float32, text [B, L + 1, D] -> [B, F, P, D]."""
-    table = (block.modulation.float() + e0)[:, :, :, None].to(x.dtype)  # [B, F, 6, 1, D]
+class Affine(NamedTuple):
+    weight: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, layer: nn.Module) -> Affine:
+        return cls(cast(Tensor, layer.weight), cast(Tensor, layer.bias))
+
+
+class Attended(NamedTuple):
+    """The weights of one attention."""
+
+    q: Affine
+    k: Affine
+    v: Affine
+    o: Affine
+    norm_q: Tensor
+    norm_k: Tensor
+
+    @classmethod
+    def of(cls, layer: SelfAttention | TextAttention) -> Attended:
+        q, k, v, o = (Affine.of(part) for part in (layer.q, layer.k, layer.v, layer.o))
+        return cls(q, k, v, o, layer.norm_q.weight, layer.norm_k.weight)
+
+
+class Weights(NamedTuple):
+    """The weights of one block, so that one compiled function serves all blocks."""
+
+    own: Attended
+    cross: Attended
+    norm3: Affine
+    up: Affine
+    down: Affine
+
+    @classmethod
+    def of(cls, block: Block) -> Weights:
+        cross, norm3 = cast(TextAttention, block.cross_attn), cast(LayerNorm, block.norm3)
+        up, _, down = block.ffn
+        return cls(
+            Attended.of(block.self_attn), Attended.of(cross), Affine.of(norm3), Affine.of(up), Affine.of(down)
+        )
+
+
+class Around(NamedTuple):
+    """What a block reads beside its input; cos, sin [S, d], text [B, L + 1, D], bias [B, 1, 1, L + 1]."""
+
+    cos: Tensor
+    sin: Tensor
+    text: Tensor
+    bias: Tensor
+    heads: int
+    eps: float
+
+
+BlockForward = Callable[[Tensor, Tensor, Around, Weights], Tensor]
+
+
+def block_forward(x: Tensor, table: Tensor, around: Around, weights: Weights) -> Tensor:
+    """x [B, F, P, D], table [B, F, 6, 1, D] (modulation plus time) -> [B, F, P, D]."""
     shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = table.unbind(2)
-    own, cross, norm3 = block.self_attn, cast(TextAttention, block.cross_attn), cast(LayerNorm, block.norm3)
-    heads = own.num_heads
-    n = rearrange(modulated(x, shift, scale, block.eps), "b f p d -> b (f p) d")
-    q = rotated(split(normed(own.q(n), own.norm_q), heads), rotation)
-    k = rotated(split(normed(own.k(n), own.norm_k), heads), rotation)
-    attended = F.scaled_dot_product_attention(q, k, split(own.v(n), heads))
-    x = torch.addcmul(x, own.o(joined(attended)).view_as(x), gate)
-    n = F.layer_norm(x, x.shape[-1:], norm3.weight, norm3.bias, block.eps).flatten(1, 2)
-    q = split(normed(cross.q(n), cross.norm_q), heads)
-    k = split(normed(cross.k(text), cross.norm_k), heads)
-    read = F.scaled_dot_product_attention(q, k, split(cross.v(text), heads), attn_mask=bias)
-    x = x + cross.o(joined(read)).view_as(x)
-    n = modulated(x, ffn_shift, ffn_scale, block.eps)
-    return torch.addcmul(x, block.ffn(n), ffn_gate)
+    heads, eps = around.heads, around.eps
+    own, cross = weights.own, weights.cross
+    n = modulated(x, shift, scale, eps).flatten(1, 2)
+    q = rotated(split(normed(F.linear(n, *own.q), own.norm_q, eps), heads), around)
+    k = rotated(split(normed(F.linear(n, *own.k), own.norm_k, eps), heads), around)
+    attended = F.scaled_dot_product_attention(q, k, split(F.linear(n, *own.v), heads))
+    x = torch.addcmul(x, F.linear(joined(attended), *own.o).view_as(x), gate)
+    n = F.layer_norm(x, x.shape[-1:], *weights.norm3, eps).flatten(1, 2)
+    q = split(normed(F.linear(n, *cross.q), cross.norm_q, eps), heads)
+    k = split(normed(F.linear(around.text, *cross.k), cross.norm_k, eps), heads)
+    v = split(F.linear(around.text, *cross.v), heads)
+    read = F.scaled_dot_product_attention(q, k, v, attn_mask=around.bias)
+    x = x + F.linear(joined(read), *cross.o).view_as(x)
+    n = modulated(x, ffn_shift, ffn_scale, eps)
+    fed = F.linear(F.gelu(F.linear(n, *weights.up), approximate="tanh"), *weights.down)
+    return torch.addcmul(x, fed, ffn_gate)
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor, eps: float) -> Tensor:
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=eps), 1 + scale)
 
 
-def normed(x: Tensor, norm: RMSNorm) -> Tensor:
-    return F.rms_norm(x, x.shape[-1:], norm.weight, norm.eps)
+def normed(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    return F.rms_norm(x, x.shape[-1:], weight, eps)
 
 
 def split(x: Tensor, heads: int) -> Tensor:
-    return rearrange(x, "b s (h d) -> b h s d", h=heads)
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def joined(x: Tensor) -> Tensor:
-    return rearrange(x, "b h s d -> b s (h d)")
+    """[B, H, S, d] -> [B, S, H d]."""
+    return x.transpose(1, 2).flatten(2)
 
 
-def rotated(x: Tensor, rotation: Rotation) -> Tensor:
+def rotated(x: Tensor, around: Around) -> Tensor:
     """Rotates neighbouring channel pairs of x [B, H, S, d]."""
     pairs = x.unflatten(-1, (-1, 2))
     crossed = torch.stack((-pairs[..., 1], pairs[..., 0]), dim=-1).flatten(-2)
-    return torch.addcmul(x * rotation.cos, crossed, rotation.sin)
+    return torch.addcmul(x * around.cos, crossed, around.sin)

@@ -36,6 +36,7 @@ class Master:
             p.grad = gradient
         self.rate, self.decay = rate, decay
         self.current_rate = torch.zeros((), device=self.high[0].device)
+        self.rounding = torch.ones((), device=self.high[0].device)
         turned = [i for i, (name, _) in enumerate(named) if name in orthogonal]
         self.muon = Muon([self.high[i] for i in turned])
         self.adam = self.make_adam([p for i, p in enumerate(self.high) if i not in set(turned)])
@@ -46,6 +47,10 @@ class Master:
         gpu = self.high[0].is_cuda
         rate = self.current_rate if gpu else 0.0
         return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.97), fused=gpu, capturable=gpu)
+
+    def set_rounding(self, share: float) -> None:
+        """How far weights are moved towards what storage leaves of them: 0 not at all, 1 all the way."""
+        self.rounding.fill_(share)
 
     def set_rate(self, scale: float) -> None:
         """The learning rate of the steps from now on, as a factor on `rate`."""
@@ -71,7 +76,7 @@ class Master:
         """`weights` as a checkpoint would keep them."""
         out = [w.detach() for w in weights]
         for i in self.to_round:
-            out[i] = out[i].to(torch.float8_e4m3fn).float()
+            out[i] = out[i].lerp(out[i].to(torch.float8_e4m3fn).float(), self.rounding)
         return out
 
     def forget_gradients(self) -> None:
@@ -80,8 +85,16 @@ class Master:
 
     @torch.no_grad()
     def use_average(self) -> None:
-        """Puts the average into the module, for evaluation."""
+        """Puts the average into the module, as it would be stored, for evaluation."""
+        share = float(self.rounding)
+        self.set_rounding(1.0)
         torch._foreach_copy_(list[Tensor](self.low), self.stored(self.average))
+        self.set_rounding(share)
+
+    @torch.no_grad()
+    def use_current(self) -> None:
+        """Puts the current weights into the module, to go on with training."""
+        torch._foreach_copy_(list[Tensor](self.low), self.stored(self.high))
 
     def state(self) -> dict[str, list[Tensor]]:
         """Current and averaged weights in half precision."""
@@ -102,3 +115,8 @@ class Master:
 def rate_at(progress: float, steps: int, warm: int = 200) -> float:
     """Factor on the learning rate: a warm-up in steps, then half a cosine over the time given."""
     return min(1.0, (steps + 1) / warm) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+def held_rate_at(progress: float, steps: int, warm: int = 300, hold: float = 0.55) -> float:
+    """The same with the full rate until `hold`, then straight down."""
+    return min(1.0, (steps + 1) / warm) * max(min(1.0, (1 - progress) / (1 - hold)), 0.01)

@@ -33,8 +33,8 @@ class Sampler:
     models: FlowModels
     network: VaeNetwork
     statistics: LatentStatistics
-    steps: int = 20
-    shift: float = 3.0
+    steps: int = 16
+    shift: float = 5.0
     guidance: float = 4.0
 
     @torch.no_grad()

@@ -1,27 +1,23 @@
-"""The two stages of the training, each from files to files, so that a run can stop between them and go on."""
+"""The stages of the training, each from files to files, so that a run can stop between them and go on."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from tools.tiny.learn.autoencoder import psnr, quick_norms, save, statistics, train_vae, with_statistics
-from tools.tiny.learn.flow import (
-    Effort,
-    FlowModels,
-    make_master,
-    make_models,
-    make_stores,
-    train_flow,
-)  # fmt: skip
-from tools.tiny.learn.latents import ClipSize
+from tools.tiny.learn.flow import Effort, FlowModels, FlowTraining, make_master, make_models
+from tools.tiny.learn.latents import MAIN, OTHERS, ClipSize, Store
 from tools.tiny.learn.master import Master
+from tools.tiny.learn.reading import train_reader
 from tools.tiny.learn.sampling import Sampler, shares, write_sheet
 from tools.tiny.learn.sizes import fresh_vae
 from tools.tiny.learn.words import trained_tokenizer
@@ -30,7 +26,8 @@ from wancore.vae.load import channels_last
 from wancore.vae.network import VaeNetwork
 from wancore.vae.statistics import LatentStatistics, published
 
-VAE_FILE, FLOW_FILE, STATE_FILE = "vae.safetensors", "flow.safetensors", "state.safetensors"
+VAE_FILE, TEXT_FILE = "vae.safetensors", "text.safetensors"
+FLOW_FILE, STATE_FILE = "flow.safetensors", "state.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
 
 
@@ -53,13 +50,14 @@ def make_vae(shop: Workshop, seconds: float, shrink: int = 1) -> None:
     """Trains the VAE; goes on from the file that is there."""
     start = load_network(shop) if (shop.folder / VAE_FILE).exists() else None
     network = train_vae(seconds, shop.device, shop.say, start, shrink).to(shop.device)
-    mean, std = statistics(network, shop.device)
+    mean, std = statistics(network, shop.device, max(192 // shrink, 16))
     shop.say(f"vae: deviations {[round(v, 3) for v in std.tolist()]}")
     wanted = wanted_statistics()
     target = (torch.tensor(wanted.mean), torch.tensor(wanted.std))
     network = with_statistics(network, mean, std, (target[0].to(mean), target[1].to(std)))
     save(network, shop.folder / VAE_FILE)
-    shop.say(f"vae: {psnr(load_network(shop), shop.device, 24):.2f} dB on held-back clips, as stored")
+    quality = psnr(load_network(shop), shop.device, max(24 // shrink, 4))
+    shop.say(f"vae: {quality:.2f} dB on held-back clips, as stored")
 
 
 def load_network(shop: Workshop, dtype: torch.dtype = torch.float32) -> VaeNetwork:
@@ -71,67 +69,117 @@ def load_network(shop: Workshop, dtype: torch.dtype = torch.float32) -> VaeNetwo
     return network
 
 
-def make_flow(shop: Workshop, effort: Effort, seed: int = 1) -> FlowModels:
-    """Trains the transformer and the text encoder on the VAE's latents; goes on from a state file."""
-    tokenizer = shop.folder / TOKENIZER_FILE
-    if not tokenizer.exists():
-        tokenizer.write_text(trained_tokenizer(), encoding="utf-8")
+def make_text(shop: Workshop, seconds: float, shrink: int = 1) -> None:
+    """Makes the tokenizer and trains the text encoder."""
+    tokenizer = trained_tokenizer()
+    stack = train_reader(tokenizer, seconds, shop.device, shop.say, shrink)
+    (shop.folder / TOKENIZER_FILE).write_text(tokenizer, encoding="utf-8")
+    weights = {name: t.half().cpu() for name, t in stack.state_dict().items()}
+    write(weights, shop.folder / TEXT_FILE)
+
+
+def make_flow(shop: Workshop, effort: Effort, seed: int = 1) -> None:
+    """Trains the transformer on the VAE's latents; goes on from a state file."""
     torch.manual_seed(seed)
-    models = make_models(tokenizer.read_text(encoding="utf-8"), shop.device)
+    models, network = load_models(shop), encoder_of(shop)
     master = make_master(models)
     if (shop.folder / STATE_FILE).exists():
         resume(shop, models, master)
         seed += 1
-    started = time.monotonic()
+
+    def make_store(size: ClipSize) -> Store:
+        capacity = max(int(effort.capacity * size.share) // effort.shrink, 16)
+        normalise = wanted_statistics().normalise
+        store = Store(
+            size, capacity, network, normalise, models.captions, shop.device, seed * 100 + size.tokens
+        )
+        while store.renewed < capacity // 5:
+            store.accept(store.prepare(min(16, capacity // 5)))
+        return store
+
+    with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
+        looker = Looker(shop, models, network, pool, count=96 if shop.device.type == "cuda" else 4)
+
+        def look(point: float) -> None:
+            keep(shop, models, master)
+            master.use_average()
+            looker(f"at {point:.3f}")
+            master.use_current()
+
+        FlowTraining(models, master, make_store, effort, shop.device, shop.say).train(
+            MAIN, OTHERS, look, seed
+        )
+        look(1.0)
+        looker.tell()
+
+
+def load_models(shop: Workshop) -> FlowModels:
+    """A fresh transformer beside the trained text encoder."""
+    models = make_models((shop.folder / TOKENIZER_FILE).read_text(encoding="utf-8"), shop.device)
+    models.text.load_state_dict(load_file(shop.folder / TEXT_FILE), strict=False)
+    return models
+
+
+def encoder_of(shop: Workshop) -> VaeNetwork:
     network = load_network(shop, torch.bfloat16)
     quick_norms(network)
-    stores = make_stores(network, wanted_statistics().normalise, shop.device, effort, seed)
-    shop.say(f"flow: stores filled in {time.monotonic() - started:.0f} s")
-    train_flow(models, master, stores, effort, shop.device, shop.say, seed)
-    keep(shop, models, master)
-    master.use_average()
-    return models
+    return network
 
 
 def keep(shop: Workshop, models: FlowModels, master: Master) -> None:
     """Writes the averaged weights in half precision, and the state to go on from."""
     half = master.state()
     names = weight_names(models)
-    save_file(dict(zip(names, half["average"], strict=True)), shop.folder / FLOW_FILE)
-    save_file(dict(zip(names, half["high"], strict=True)), shop.folder / STATE_FILE)
+    write(dict(zip(names, half["average"], strict=True)), shop.folder / FLOW_FILE)
+    write(dict(zip(names, half["high"], strict=True)), shop.folder / STATE_FILE)
+
+
+def write(weights: dict[str, Tensor], file: Path) -> None:
+    """Whole or not at all: others may copy the file at any time."""
+    save_file(weights, file.with_suffix(".part"))
+    file.with_suffix(".part").replace(file)
 
 
 def resume(shop: Workshop, models: FlowModels, master: Master) -> None:
     names = weight_names(models)
     average, high = load_file(shop.folder / FLOW_FILE), load_file(shop.folder / STATE_FILE)
-
     master.resume({"high": [high[n] for n in names], "average": [average[n] for n in names]})
 
 
 def weight_names(models: FlowModels) -> list[str]:
     """Names in the files, in the order of `Master`'s weights."""
-    return [
-        *(f"transformer.{name}" for name, _ in models.transformer.named_parameters()),
-        *(f"text.{name}" for name, _ in models.text.named_parameters()),
-    ]
+    return [name for name, _ in models.transformer.named_parameters()]
 
 
-def show(shop: Workshop, count: int = 96) -> None:
-    """Scores the trained models on held-back prompts and draws a contact sheet."""
-    models = make_models((shop.folder / TOKENIZER_FILE).read_text(encoding="utf-8"), shop.device)
-    master = make_master(models)
-    resume(shop, models, master)
-    master.use_average()
-    network = load_network(shop, torch.bfloat16)
-    quick_norms(network)
-    prompts = held_back_prompts()[:count]
-    for guidance in (3.0, 5.0):
-        sampler = Sampler(models, network, wanted_statistics(), guidance=guidance)
-        videos = sampler([p.text for p in prompts], ClipSize(33, 128, 128, 1), shop.device)
-        with get_context("fork").Pool(12) as pool:
-            size = (count + 11) // 12
-            parts = [(videos[i : i + size], prompts[i : i + size]) for i in range(0, count, size)]
-            found = pool.starmap(shares, parts)
-        mean = {k: sum(f[k] * len(p[1]) for f, p in zip(found, parts, strict=True)) / count for k in found[0]}
-        shop.say(f"score, guidance {guidance}: " + ", ".join(f"{k} {v:.3f}" for k, v in sorted(mean.items())))
-        write_sheet(videos[:36], shop.folder / f"sheet_{guidance:.0f}.png")
+class Looker:
+    """Scores the models on held-back prompts while they train, and draws a contact sheet.
+
+    The videos are made at once; looking at them is left to the processes of `pool`.
+    """
+
+    def __init__(
+        self, shop: Workshop, models: FlowModels, network: VaeNetwork, pool: Executor, count: int
+    ) -> None:
+        self.shop, self.models, self.network, self.pool = shop, models, network, pool
+        self.prompts = held_back_prompts()[:count]
+        self.waiting: list[tuple[str, list[Future[dict[str, float]]]]] = []
+
+    def __call__(self, when: str) -> None:
+        self.tell()
+        for guidance in (3.0, 5.0):
+            sampler = Sampler(self.models, self.network, wanted_statistics(), guidance=guidance)
+            videos = sampler([p.text for p in self.prompts], MAIN, self.shop.device)
+            parts = [
+                self.pool.submit(shares, list(videos[i : i + 12]), self.prompts[i : i + 12])
+                for i in range(0, len(self.prompts), 12)
+            ]
+            self.waiting.append((f"{when}, guidance {guidance}", parts))
+            write_sheet(videos[:24], self.shop.folder / f"sheet_{guidance:.0f}.png")
+
+    def tell(self) -> None:
+        """Reports what is known by now of earlier looks, waiting for it."""
+        for when, parts in self.waiting:
+            found = [part.result() for part in parts]
+            mean = {name: float(np.mean([f[name] for f in found])) for name in found[0]}
+            self.shop.say(f"score {when}: " + ", ".join(f"{k} {v:.3f}" for k, v in sorted(mean.items())))
+        self.waiting.clear()
