@@ -71,6 +71,14 @@ class Stage:
         own = {"modules": [str(self.files["recammaster"])], "inputs": {"source_video": self.files["video"]}}
         return self.request(*attached, **own | fields)
 
+    def talking(self, family: str, *attached: str, **fields: Any) -> Request:
+        """A talking family leads on the text-to-video model, in two windows with the given fields."""
+        inputs = {"image": self.files["portrait"], "audio": self.files["speech"]}
+        own = {"family": family, "modules": [str(self.files["audio module"])], "inputs": inputs}
+        windows = {"params": {"window": 9, "motion_frame": 5}, "frames": 13, "solver": "euler",
+                   "steps": 1}  # fmt: skip
+        return self.request(*attached, **own | windows | fields)
+
     def frames(self, request: Request) -> np.ndarray:
         return Made.of(self.engine.generate(request)).frames
 

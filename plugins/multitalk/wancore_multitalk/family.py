@@ -39,7 +39,8 @@ class MultiTalk(TalkingFamily):
         from wancore.sampling.clamp import RenoiseFrames
 
         if carry is None:
-            return Start(prepared.stills.of(prepared.pictures[window.start], window.frames))
-        made = still(carry.frames[:, -prepared.motion :], window.frames, tools)
+            made = prepared.stills.of(prepared.pictures[window.start], window.frames)
+            return Start(made, () if prepared.reads_image else (RenoiseFrames(made.latent[:, :1]),))
+        made = still(carry.frames[:, -prepared.motion :], window.frames, tools, prepared.reads_image)
         known = made.latent[:, : 1 + (prepared.motion - 1) // 4]
         return Start(made, (RenoiseFrames(known),))

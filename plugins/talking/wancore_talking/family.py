@@ -23,6 +23,7 @@ from wancore.plugins.family import (
     Window,
 )
 from wancore.plugins.inputs import InputSpec, InputType, check_roles, parse_parameters
+from wancore_talking.bases import reads_image, reads_text_only
 from wancore_talking.guidance import SILENT, talking_guidance
 from wancore_talking.keys import KEYS
 from wancore_talking.parameters import ATTACHED, TalkingParameters
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from wancore_talking.prepare import Plan, Prepared, Voices
     from wancore_talking.stills import Still
     from wancore_talking.tracks import Tracks
-
-CHANNELS = 36  # 16 noise, 4 mask, 16 image latent
 
 IMAGE = InputSpec("image", InputType.IMAGE, "the picture of who talks")
 VIDEO = InputSpec("video", InputType.VIDEO, "in place of the image: a video whose people talk anew")
@@ -111,9 +110,12 @@ class TalkingFamily(FamilyBase):
                     f"params.{name}", request.params[name], "nothing here: the lead decides it"
                 )
         check_fits(base, weights)
-        config = base.transformer
-        if not attached and (config.in_dim != CHANNELS or config.image_dim is None):
-            problem = f"{self.name} needs an image-to-video model with an image encoder as its base"
+        with_others = bool(request.attachments) and reads_text_only(base)
+        if not attached and not reads_image(base) and not with_others:
+            problem = (
+                f"{self.name} needs an image-to-video model with an image encoder as its base, or a "
+                "text-to-video model with a family attached that shows it pictures, such as VACE"
+            )
             raise CheckpointError(weights.path, f"cannot lead on this model: {problem}")
 
     def own(self, request: Request) -> TalkingParameters:
@@ -208,11 +210,12 @@ class TalkingFamily(FamilyBase):
         if isinstance(prepared, Voices):
             return Conditioning(data=self.heard(prepared.speech(window)))
         start = self.continued(prepared, window, carry, tools)
+        tokens = start.still.tokens
         return Conditioning(
             prepared.canvas(window.frames),
-            Channels(start.still.channels),
+            Channels(start.still.channels) if prepared.reads_image else None,
             texts=prepared.texts,
-            images={"on": start.still.tokens},
+            images={} if tokens is None else {"on": tokens},
             data=self.heard(prepared.voices.speech(window)),
             hooks=start.hooks,
         )

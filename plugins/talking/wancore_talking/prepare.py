@@ -15,6 +15,7 @@ from wancore.plugins.family import Base, Lead, Window
 from wancore.request import Request
 from wancore.transformer.canvas import Canvas
 from wancore_talking.adapter import Speech
+from wancore_talking.bases import reads_image
 from wancore_talking.color import ColorMatch
 from wancore_talking.features import Features, speech_features
 from wancore_talking.guidance import Scales
@@ -54,7 +55,8 @@ class Prepared:
 
     `pictures`: what each window starts from, by its first frame. `motion`: pixel frames taken over.
     `projection`: momentum and threshold of adaptive projected guidance, if it is on. `mix` [S]: what is
-    heard, 16 kHz. `patch`: rows and columns of latent pixels that make a token.
+    heard, 16 kHz. `patch`: rows and columns of latent pixels that make a token. `reads_image`: the model
+    has image channels and an image branch; without, pictures reach it as frames that are held.
     """
 
     timeline: Timeline | LiveTimeline
@@ -66,6 +68,7 @@ class Prepared:
     scales: Scales
     stride: int
     patch: tuple[int, int]
+    reads_image: bool = True
     projection: tuple[float, float] | None = None
     color: ColorMatch | None = None
     mix: Tensor = field(default_factory=lambda: torch.zeros(0))
@@ -135,10 +138,11 @@ def assembled(
         Voices(features, masks, parameters.audio_strength, plan.timeline.turned),
         texts,
         seen,
-        Stills(tools),
+        Stills(tools, reads_image(base)),
         plan.scales,
         base.spatial_stride,
         (patch[1], patch[2]),
+        reads_image(base),
         (parameters.apg_momentum, parameters.apg_threshold) if parameters.apg else None,
         ColorMatch(seen[0].to(tools.device), color) if color else None,
         mix,

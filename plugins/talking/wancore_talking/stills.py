@@ -18,11 +18,11 @@ class Still:
     """Known frames at the beginning of a window.
 
     `channels` [4 + C, T, h, w]: mask, then the latent of the window with grey for what is not known.
-    `tokens` [L, width]: CLIP features of the last known frame.
+    `tokens` [L, width]: CLIP features of the last known frame; None for a model without an image branch.
     """
 
     channels: Tensor
-    tokens: Tensor
+    tokens: Tensor | None
 
     @property
     def latent(self) -> Tensor:
@@ -33,13 +33,14 @@ class Still:
         return Still(self.channels[:, : 1 + (frames - 1) // 4], self.tokens)
 
 
-def still(known: Tensor, frames: int, tools: Tools) -> Still:
-    """`known` [3, n, H, W] in [-1, 1], the first of `frames` pixel frames."""
+def still(known: Tensor, frames: int, tools: Tools, tokens: bool = True) -> Still:
+    """`known` [3, n, H, W] in [-1, 1], the first of `frames` pixel frames; `tokens`: whether CLIP looks."""
     known = known.to(tools.device)
     grey = known.new_zeros(3, frames - known.shape[1], *known.shape[2:])
     latent = tools.vae.encode(torch.cat((known, grey), dim=1))
     mask = known_mask(known.shape[1], frames, latent.shape[2], latent.shape[3])
-    return Still(torch.cat((mask.to(latent), latent)), tools.image_features([known[:, -1]])[0])
+    features = tools.image_features([known[:, -1]])[0] if tokens else None
+    return Still(torch.cat((mask.to(latent), latent)), features)
 
 
 def known_mask(known: int, frames: int, height: int, width: int) -> Tensor:
@@ -57,6 +58,7 @@ class Stills:
     """Stills of single pictures; the last one is kept, so that an image is encoded once per request."""
 
     tools: Tools
+    tokens: bool = True
     _picture: Tensor | None = None
     _made: Still | None = None
     _frames: int = 0
@@ -64,6 +66,6 @@ class Stills:
     def of(self, picture: Tensor, frames: int) -> Still:
         """`picture` [3, H, W] in [-1, 1] as the first of `frames` pixel frames."""
         if self._made is None or self._picture is not picture or frames > self._frames:
-            self._made = still(picture[:, None], frames, self.tools)
+            self._made = still(picture[:, None], frames, self.tools, self.tokens)
             self._picture, self._frames = picture, frames
         return self._made if frames == self._frames else self._made.first(frames)
