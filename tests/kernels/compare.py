@@ -21,13 +21,16 @@ def close(got: Tensor, wanted: Tensor) -> bool:
     return got.shape == wanted.shape and bool(((got.double() - wanted).abs() <= allowed).all())
 
 
-def codes_close(got: Codes, wanted: Tensor) -> bool:
-    """Every code within half a step of e4m3, and the scales the largest value of the row / 448."""
+def codes_close(got: Codes, wanted: Tensor, rounded: torch.dtype = torch.float32) -> bool:
+    """Every code within half a step of e4m3, and the scales the largest value of the row / 448.
+
+    `rounded`: the type in which the values were when they were quantised.
+    """
     largest = wanted.double().abs().amax(-1, keepdim=True)
     scale = torch.where(largest > 0, largest / 448, torch.ones_like(largest))
-    half_step = torch.maximum(wanted.abs() / 16, scale / 1024)
+    half_step = torch.maximum(wanted.abs() / 16, scale / 1024) + ROUNDING[rounded] * wanted.abs()
     error = (got.codes.double() * got.scale.double() - wanted).abs()
-    right_scale = torch.allclose(got.scale.double(), scale, rtol=3e-5, atol=0)
+    right_scale = torch.allclose(got.scale.double(), scale, rtol=3e-5 + ROUNDING[rounded], atol=0)
     return right_scale and bool((error <= 1.001 * half_step + ARITHMETIC * 10 * largest).all())
 
 

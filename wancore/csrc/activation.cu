@@ -1,7 +1,7 @@
 // Elementwise steps of feed-forward layers, and row-wise fp8 quantisation of what they give.
 #include "common.cuh"
 
-enum Activation { IDENTITY = 0, GELU_TANH = 1, SILU = 2 };  // as ACTIVATIONS of kernels/activation.py
+enum Activation { IDENTITY = 0, GELU_TANH = 1, SILU = 2, SILU_GATE = 3 };  // as ACTIVATIONS of kernels/activation.py
 
 template <typename T>
 __device__ __forceinline__ float exponential(float x) {
@@ -16,7 +16,7 @@ template <typename T, int A>
 __device__ __forceinline__ float activated(float x) {
     if (A == IDENTITY) return x;
     // x * sigmoid(y); for GELU 0.5 x (1 + tanh(z)) = x sigmoid(2 z)
-    const float y = A == SILU ? x : 1.5957691216057308f * x * fmaf(0.044715f * x, x, 1.0f);
+    const float y = A == SILU || A == SILU_GATE ? x : 1.5957691216057308f * x * fmaf(0.044715f * x, x, 1.0f);
     return __fdividef(x, 1.0f + exponential<T>(-y));
 }
 
@@ -24,7 +24,7 @@ template <typename T>
 struct Rows {
     const T* x;
     int64_t x_stride;
-    const T* gate;  // multiplies the activation; may be null
+    const T* gate;  // of SILU_GATE: multiplies the activation
     int64_t gate_stride;
     const T* bias;  // added before the activation; may be null
     T* out;         // [rows, D]; may be null
@@ -39,37 +39,40 @@ __global__ void __launch_bounds__(MAX_THREADS) activation_rows(Rows<T> p) {
     __shared__ float shared[MAX_WARPS];
     const int64_t row = blockIdx.x;
     const T* x = p.x + row * p.x_stride;
-    Vector<T> raw[NV], raw_gate[NV];
+    Vector<T> raw[NV], raw_gate[A == SILU_GATE ? NV : 1];
 #pragma unroll
     for (int i = 0; i < NV; ++i) {
         const int64_t v = i * blockDim.x + threadIdx.x;
         if (v >= p.vectors) continue;
         raw[i] = load(x + v * WIDTH);
-        if (p.gate) raw_gate[i] = load(p.gate + row * p.gate_stride + v * WIDTH);
+        if (A == SILU_GATE) raw_gate[i] = load(p.gate + row * p.gate_stride + v * WIDTH);
     }
-    float values[NV][WIDTH];
     float largest = 0;
 #pragma unroll
     for (int i = 0; i < NV; ++i) {
         const int64_t v = i * blockDim.x + threadIdx.x;
         if (v >= p.vectors) continue;
-        unpack(raw[i], values[i]);
-        float other[WIDTH];
+        float values[WIDTH], other[WIDTH];
+        unpack(raw[i], values);
         if (p.bias) {
             unpack(load_table(p.bias + v * WIDTH), other);
 #pragma unroll
-            for (int j = 0; j < WIDTH; ++j) values[i][j] += other[j];
+            for (int j = 0; j < WIDTH; ++j) values[j] += other[j];
         }
 #pragma unroll
-        for (int j = 0; j < WIDTH; ++j) values[i][j] = activated<T, A>(values[i][j]);
-        if (p.gate) {
+        for (int j = 0; j < WIDTH; ++j) values[j] = activated<T, A>(values[j]);
+        if (A == SILU_GATE) {
             unpack(raw_gate[i], other);
 #pragma unroll
-            for (int j = 0; j < WIDTH; ++j) values[i][j] *= other[j];
+            for (int j = 0; j < WIDTH; ++j) values[j] *= other[j];
         }
+        raw[i] = pack<T>(values);  // what waits for the scale takes few registers
+        if (p.out) store(p.out + (row * p.vectors + v) * WIDTH, raw[i]);
+        if (p.codes) {
+            unpack(raw[i], values);
 #pragma unroll
-        for (int j = 0; j < WIDTH; ++j) largest = fmaxf(largest, fabsf(values[i][j]));
-        if (p.out) store(p.out + (row * p.vectors + v) * WIDTH, pack<T>(values[i]));
+            for (int j = 0; j < WIDTH; ++j) largest = fmaxf(largest, fabsf(values[j]));
+        }
     }
     if (!p.codes) return;
     const float scale = fp8_scale(over_block<Largest>(largest, shared));
@@ -77,8 +80,10 @@ __global__ void __launch_bounds__(MAX_THREADS) activation_rows(Rows<T> p) {
 #pragma unroll
     for (int i = 0; i < NV; ++i) {
         const int64_t v = i * blockDim.x + threadIdx.x;
-        if (v < p.vectors)
-            *reinterpret_cast<uint2*>(p.codes + (row * p.vectors + v) * WIDTH) = codes_of(values[i], inverse);
+        if (v >= p.vectors) continue;
+        float values[WIDTH];
+        unpack(raw[i], values);
+        *reinterpret_cast<uint2*>(p.codes + (row * p.vectors + v) * WIDTH) = codes_of(values, inverse);
     }
     if (threadIdx.x == 0) p.scales[row] = scale;
 }
@@ -89,12 +94,13 @@ cudaError_t launch(const Rows<T>& p, int64_t rows, int threads, int64_t activati
         case IDENTITY: activation_rows<T, NV, IDENTITY><<<rows, threads, 0, stream>>>(p); break;
         case GELU_TANH: activation_rows<T, NV, GELU_TANH><<<rows, threads, 0, stream>>>(p); break;
         case SILU: activation_rows<T, NV, SILU><<<rows, threads, 0, stream>>>(p); break;
+        case SILU_GATE: activation_rows<T, NV, SILU_GATE><<<rows, threads, 0, stream>>>(p); break;
         default: return cudaErrorInvalidValue;
     }
     return cudaGetLastError();
 }
 
-// out = activation(x + bias) * gate, and its codes; rows of `width` elements, strides in elements.
+// out = activation(x + bias), times the gate for SILU_GATE, and the codes of out; rows of `width` elements, strides in elements.
 WANCORE_API int wancore_activation(const void* x, int64_t x_stride, const void* gate, int64_t gate_stride,
                                    const void* bias, void* out, void* codes, void* scales, int64_t rows,
                                    int64_t width, int64_t activation, int64_t dtype, void* stream) {

@@ -17,7 +17,12 @@ from wancore.kernels.library import DTYPES
 from wancore.kernels.register import register, rows_of_vectors
 from wancore.kernels.sources import KERNELS, LARGEST_WIDTH, serves
 
-ACTIVATIONS = {"identity": 0, "gelu": 1, "silu": 2}  # as `enum Activation` of csrc/activation.cu
+ACTIVATIONS = {
+    "identity": 0,
+    "gelu": 1,
+    "silu": 2,
+    "silu gate": 3,
+}  # as `enum Activation` of csrc/activation.cu
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "gelu": lambda x: F.gelu(x, approximate="tanh"),
@@ -38,11 +43,13 @@ def activation(
 
     `codes`: the result as `Codes` for a product in fp8, with the plain rows too if `plain`.
     """
-    if not serves(x) or not supported(x, gate, bias):
+    if not serves(x) or not supported(x, gate, bias) or (gate is not None and kind != "silu"):
         return activation_twin(x, kind, gate, bias, codes=codes, plain=plain)
     flat = x.reshape(-1, x.shape[-1])
     flat_gate = None if gate is None else gate.reshape(-1, x.shape[-1])
-    out, rows, scale = OPERATOR(flat, ACTIVATIONS[kind], flat_gate, bias, codes, plain)
+    out, rows, scale = OPERATOR(
+        flat, ACTIVATIONS[kind if gate is None else "silu gate"], flat_gate, bias, codes, plain
+    )
     shaped = out.view(x.shape) if plain or not codes else None
     if not codes:
         assert shaped is not None
@@ -62,9 +69,8 @@ def activation_twin(
     values = wide(x) if bias is None else wide(x) + bias
     values = FUNCTIONS[kind](values)
     values = values if gate is None else values * gate
-    if not codes:
-        return values.to(x.dtype)
-    return Codes(*quantised(values), x.dtype, values.to(x.dtype) if plain else None)
+    out = values.to(x.dtype)
+    return Codes(*quantised(out), x.dtype, out if plain else None) if codes else out
 
 
 def gelu(x: Tensor) -> Tensor:
