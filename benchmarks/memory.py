@@ -14,11 +14,12 @@ import torch
 from torch import nn
 
 from benchmarks.gpu import described, host_copy_rate, median_ms
+from wancore.engine.residency import swap_of
 from wancore.kernels.attention import Attention
 from wancore.quant.linear import Linear
 from wancore.quant.scaled import ScaledWeight
 from wancore.runtime.budget import Budget, MemoryPlan, Needs, plan_memory
-from wancore.runtime.swap import Swap, Unit
+from wancore.runtime.swap import Swap
 from wancore.runtime.swap.flat import held_by
 from wancore.transformer.activations import Work, activation_bytes
 from wancore.transformer.canvas import Canvas
@@ -102,8 +103,7 @@ def inputs_of(model: WanTransformer, rows: int) -> Inputs:
 def settled(model: WanTransformer, case: Case, rows: int) -> tuple[Swap, MemoryPlan]:
     total = torch.cuda.mem_get_info()[1]
     plan = plan_memory(needs_of(model, rows), Budget.of(case.budget, total, total))
-    units = [Unit(f"blocks.{i}", (block,)) for i, block in enumerate(model.blocks)]
-    swap = Swap(units, DEVICE, plan.resident, plan.slots)
+    swap = swap_of(model, {}, DEVICE, plan.resident, plan.slots)
     swap.engage()
     return swap, plan
 

@@ -39,7 +39,7 @@ def test_a_share_is_of_the_whole_device_and_the_default_is_what_is_free():
 
 
 @pytest.mark.parametrize(
-    ("gigabytes", "resident", "slots"), [(80, 40, 0), (34, 40, 0), (30, 34, 2), (10, 4, 2), (6.1, 0, 1)]
+    ("gigabytes", "resident", "slots"), [(80, 40, 0), (34, 40, 0), (30, 33, 2), (10, 4, 2), (6.1, 0, 1)]
 )
 def test_the_14b_model(gigabytes, resident, slots):
     plan = plan_memory(A14B, Budget.of(f"{gigabytes}GB", 80 * GB, 80 * GB))

@@ -41,7 +41,8 @@ class Budget:
 
     @classmethod
     def of(cls, text: str | None, total: int, free: int) -> Budget:
-        """What the user gives, else what is free. `total`, `free`: of the device, in bytes."""
+        """What the user gives, else what is free. `total`, `free`: of the device, in bytes; `text` as
+        `parse_amount` reads it."""
         if text is None:
             return cls(free, "what is free")
         amount, share = parse_amount(text)
@@ -137,15 +138,14 @@ def would_fit(needs: Needs, budget: Budget) -> str:
 
 
 def device_memory(device: torch.device) -> tuple[int, int]:
-    """(total, free) bytes; what torch holds unused counts as free."""
+    """(total, available) bytes: what is free, and what this process has already."""
     if device.type != "cuda":
         from wancore.checkpoints.memory import available_memory
 
         free = available_memory() or 0
         return free, free
     free, total = torch.cuda.mem_get_info(device)
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return total, free + unused
+    return total, free + torch.cuda.memory_reserved(device)
 
 
 def gigabytes(count: int) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from wancore.runtime.swap import Swap, Unit
+from wancore.engine.residency import swap_of
+from wancore.runtime.swap import Swap
 from wancore.runtime.swap.copies import PlainCopies
+from wancore.transformer.adapter import Adapter
 from wancore.transformer.model import WanTransformer
 
 CPU = torch.device("cpu")
@@ -36,11 +38,8 @@ class Poisoned(PlainCopies):
         self.log.append(("used", slot))
 
 
-def swap_of(
-    model: WanTransformer, resident: int = 0, slots: int = 2, beside: Sequence[Sequence[nn.Module]] = ()
+def swapped(
+    model: WanTransformer, resident: int = 0, slots: int = 2, adapters: Mapping[str, Adapter] | None = None
 ) -> Swap:
-    """Its blocks as units, each with the modules `beside` it; tensors of any size move."""
-    units = [
-        Unit(f"blocks.{i}", (block, *(beside[i] if beside else ()))) for i, block in enumerate(model.blocks)
-    ]
-    return Swap(units, CPU, resident, slots, Poisoned(), least=1)
+    """Its blocks as units, with the adapters on it; tensors of any size move."""
+    return swap_of(model, adapters or {}, CPU, resident, slots, Poisoned(), least=1)

@@ -7,7 +7,7 @@ import torch
 
 from tests.transformer.models import tiny
 from tests.transformer.scene import Scene
-from wancore.runtime.swap import Swap, Unit
+from wancore.engine.residency import swap_of
 from wancore.runtime.swap.copies import pinned
 from wancore.transformer.layout import build_layout
 from wancore.transformer.predict import EmbeddedText, Inputs, predict
@@ -25,8 +25,7 @@ def test_the_same_bits(resident):
     text = EmbeddedText.of(model, scene.text.cuda())
     inputs = Inputs(scene.latents.cuda(), torch.tensor([700.0], device="cuda"), layout, text)
     wanted = predict(model, inputs)
-    units = [Unit(f"blocks.{i}", (block,)) for i, block in enumerate(model.blocks)]
-    swap = Swap(units, torch.device("cuda"), resident)
+    swap = swap_of(model, {}, torch.device("cuda"), resident)
     before = torch.cuda.memory_allocated()
     swap.engage()
     assert resident or torch.cuda.memory_allocated() < before

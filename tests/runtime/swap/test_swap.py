@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.runtime.swap.stages import CPU, Poisoned, swap_of
+from tests.runtime.swap.stages import CPU, Poisoned, swapped
 from tests.transformer.models import tiny
 from tests.transformer.scene import Scene
 from wancore.runtime.swap import Swap, Unit
@@ -32,7 +32,7 @@ def wanted(model):
 @pytest.mark.parametrize("resident", range(LAYERS + 1))
 @torch.no_grad()
 def test_the_same_bits_with_any_number_of_blocks_on_the_device(model, wanted, resident, slots):
-    swap = swap_of(model, resident, slots)
+    swap = swapped(model, resident, slots)
     swap.engage()
     assert [u.resident for u in swap.units].count(True) == resident
     for _ in range(3):  # text is embedded in each, which visits every block once more
@@ -43,7 +43,7 @@ def test_the_same_bits_with_any_number_of_blocks_on_the_device(model, wanted, re
 
 @torch.no_grad()
 def test_after_the_first_round_nothing_is_waited_for(model, wanted):
-    swap = swap_of(model, resident=1)
+    swap = swapped(model, resident=1)
     swap.engage()
     inputs = Scene(model).inputs()
     predict(model, inputs)
@@ -58,14 +58,14 @@ def test_after_the_first_round_nothing_is_waited_for(model, wanted):
 def test_skipped_blocks_and_runs_that_break_off(model):
     expected = Scene(model, skip=(1, 3)).predict()
     whole = Scene(model).predict()
-    swap = swap_of(model)
+    swap = swapped(model)
     swap.engage()
     assert torch.equal(Scene(model, skip=(1, 3)).predict(), expected)
 
     def stop(module, args):
         raise KeyboardInterrupt
 
-    handle = model.blocks[2].register_forward_pre_hook(stop)
+    handle = model.blocks[2].cross_attn.register_forward_pre_hook(stop)
     with pytest.raises(KeyboardInterrupt):
         Scene(model).predict()
     handle.remove()
@@ -76,7 +76,7 @@ def test_skipped_blocks_and_runs_that_break_off(model):
 
 @torch.no_grad()
 def test_on_the_device_are_the_resident_blocks_and_the_slots(model):
-    swap = swap_of(model, resident=2)
+    swap = swapped(model, resident=2)
     swap.engage()
     Scene(model).predict()
     each = swap.units[0].nbytes
@@ -90,7 +90,7 @@ def test_on_the_device_are_the_resident_blocks_and_the_slots(model):
 
 @torch.no_grad()
 def test_a_slot_is_filled_only_after_its_last_use_was_noted(model):
-    swap = swap_of(model)
+    swap = swapped(model)
     swap.engage()
     Scene(model).predict()
     copies = swap.copies
@@ -105,7 +105,7 @@ def test_a_slot_is_filled_only_after_its_last_use_was_noted(model):
 
 @torch.no_grad()
 def test_weights_are_changed_while_everything_is_at_home(model, wanted):
-    swap = swap_of(model, resident=1)
+    swap = swapped(model, resident=1)
     swap.engage()
     weight = model.blocks[1].ffn[0].weight
     with swap.editing():
@@ -125,7 +125,7 @@ def test_weights_are_changed_while_everything_is_at_home(model, wanted):
 
 @torch.no_grad()
 def test_another_number_of_resident_blocks(model, wanted):
-    swap = swap_of(model, resident=LAYERS)
+    swap = swapped(model, resident=LAYERS)
     swap.engage()
     assert swap.swapped == [] and torch.equal(Scene(model).predict(), wanted)
     for count in (2, 0, 4, LAYERS):

@@ -7,7 +7,7 @@ followed it the last time are copied to the other slots on a side stream.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +45,9 @@ class Swap:
     """Units in the order in which a forward uses them, on one device.
 
     `engage` puts the weights where they belong, `release` puts the swapped ones into host memory, where
-    they can be changed; `editing` does both around a change. `least`: bytes from which a tensor moves.
+    they can be changed; `editing` does both around a change; `park` leaves nothing large on the device.
+    `least`: bytes from which a tensor moves. `keep_masters`: resident units keep their copy in host memory,
+    so that they can leave and come back without being copied out.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class Swap:
         copies: Copies | None = None,
         least: int = LEAST_BYTES,
     ) -> None:
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", torch.cuda.current_device())
         self.units, self.device, self.least = list(units), device, least
-        self.resident, self.slot_count = resident, slots
+        self.resident, self.slot_count, self.keep_masters = resident, slots, False
         self.copies = copies or copies_for(device)
         self.counts = Counts()
         self.engaged = False
@@ -74,17 +78,19 @@ class Swap:
         return [unit for unit in self.units if not unit.resident]
 
     @property
+    def slot_bytes(self) -> int:
+        return sum(len(slot.buffer) for slot in self._slots)
+
+    @property
     def device_bytes(self) -> int:
         """What its units take on the device, slots included."""
-        return sum(u.nbytes for u in self.units if u.resident) + sum(len(s.buffer) for s in self._slots)
+        return sum(unit.nbytes for unit in self.units if unit.resident) + self.slot_bytes
 
     def engage(self) -> None:
         """Weights to their places. Does nothing where they are there already."""
         if self.engaged:
             return
-        shared = storages(self.units)
-        for unit in self.units:
-            unit.survey(shared, self.least)
+        self._survey()
         for index, unit in enumerate(self.units):
             self._settle(unit, stays(index, len(self.units), self.resident))
         self._make_slots()
@@ -93,16 +99,21 @@ class Swap:
         self._watch()
         self.engaged = True
 
+    def _survey(self) -> None:
+        shared = storages(self.units)
+        for unit in self.units:
+            unit.survey(shared, self.least)
+
     def _settle(self, unit: Unit, resident: bool) -> None:
         for held in unit.small(self.least):
             held.put(held.tensor.to(self.device))
         unit.resident, unit.slot = resident, None
-        if not resident:
+        if not resident or self.keep_masters:
             unit.pack(self.copies)
-            return
-        for held in unit.held:
-            held.put(held.tensor.to(self.device))
-        unit.master = None
+        if resident:
+            unit.move_to(self.device, self.copies)
+            if not self.keep_masters:
+                unit.master = None
 
     def _make_slots(self) -> None:
         largest = max((unit.nbytes for unit in self.swapped), default=0)
@@ -114,16 +125,14 @@ class Swap:
 
     def _watch(self) -> None:
         for unit in self.swapped:
+            hook = BringIn(self, unit)
             for module in watched(unit):
-                hook = self._hook(unit)
                 self._handles.append(module.register_forward_pre_hook(hook, prepend=True))
 
-    def _hook(self, unit: Unit) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def bring_in(module: nn.Module, args: tuple[Any, ...]) -> None:
-            if unit is not self._current and not torch.compiler.is_compiling():
-                self.bring(unit)
-
-        return bring_in
+    def use(self, unit: Unit) -> None:
+        """To be told before a unit's weights are read by anything but the forwards of its modules."""
+        if unit is not self._current and self.engaged and not unit.resident:
+            self.bring(unit)
 
     def bring(self, unit: Unit) -> None:
         """Makes a swapped unit the one in use: computations that follow read its weights."""
@@ -190,11 +199,24 @@ class Swap:
         self._next.clear()
         self.engaged = False
 
+    def park(self) -> None:
+        """Every unit into host memory, until `engage`."""
+        self.release()
+        self._survey()
+        for unit in self.units:
+            if unit.resident and unit.master is not None:
+                unit.point_to(unit.master)
+            unit.pack(self.copies)
+            unit.resident = False
+
     @contextmanager
     def editing(self) -> Iterator[None]:
         """While in use, every weight holds its own values and may be changed or replaced."""
         was_engaged, self._editing = self.engaged, self._editing + 1
         self.release()
+        for unit in self.units:
+            if unit.resident:
+                unit.master = None  # what is on the device may change
         try:
             yield
         finally:
@@ -206,6 +228,17 @@ class Swap:
         """Another number of units that stay on the device."""
         with self.editing():
             self.resident = max(0, min(count, len(self.units)))
+
+
+class BringIn:
+    """A hook before a module's forward that leaves what goes in and comes out alone."""
+
+    def __init__(self, swap: Swap, unit: Unit) -> None:
+        self.swap, self.unit = swap, unit
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if not torch.compiler.is_compiling():
+            self.swap.use(self.unit)
 
 
 def stays(index: int, count: int, resident: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from wancore.runtime.swap.copies import Copies
@@ -43,6 +44,8 @@ class Unit:
         self.held = [
             h for h in mine if h.tensor.nbytes >= least and shared[h.tensor.untyped_storage().data_ptr()] < 2
         ]
+        # Weights of one shape together: linears that read one input can then be one product.
+        self.held.sort(key=lambda h: (h.tensor.dtype.itemsize, tuple(h.tensor.shape)))
         self.layout = Layout.of([h.tensor for h in self.held])
 
     def small(self, least: int) -> list[Held]:
@@ -69,6 +72,15 @@ class Unit:
             view.copy_(h.tensor)
             h.put(view)  # one at a time: what was there before may go
         self.master = master
+
+    def move_to(self, device: torch.device, copies: Copies) -> None:
+        """Memory of its own on the device, in one piece; tensors that are all there stay where they are."""
+        if all(h.tensor.device == device for h in self.held) and not self.in_master():
+            return
+        buffer = copies.device(self.nbytes)
+        for h, view in zip(self.held, self.layout.views(buffer), strict=True):
+            view.copy_(h.tensor)
+            h.put(view)
 
     def point_to(self, buffer: Tensor) -> None:
         """The tensors become views of `buffer`."""
