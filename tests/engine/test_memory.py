@@ -164,7 +164,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_read(tiny):
     tight = Tight(0.001)
     events = tight.generate(small(tiny("t2v")))
     next(events)
-    with pytest.raises(MemoryShortage, match="GPU memory: .* are needed, .* may be used; what would fit: "):
+    with pytest.raises(MemoryShortage, match=r"GPU memory: .* are needed, .* may be used; what would fit: "):
         next(events)
     assert not tight.kept.houses
 

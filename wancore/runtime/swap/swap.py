@@ -59,7 +59,7 @@ class Swap:
         copies: Copies | None = None,
         least: int = LEAST_BYTES,
     ) -> None:
-        if device.type == "cuda" and device.index is None:
+        if device == torch.device("cuda"):  # tensors name the very device they are on
             device = torch.device("cuda", torch.cuda.current_device())
         self.units, self.device, self.least = list(units), device, least
         self.resident, self.slot_count, self.keep_masters = resident, slots, False
