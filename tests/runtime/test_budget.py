@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wancore.errors import MemoryShortage
-from wancore.runtime.budget import OVERHEAD, Budget, Needs, parse_amount, plan_memory
+from wancore.runtime.amounts import parse_amount
+from wancore.runtime.budget import OVERHEAD, Budget, Needs, plan_memory
 
 GB = 10**9
 A14B = Needs((703_000_000,) * 40, 480_000_000, 4_200_000_000)

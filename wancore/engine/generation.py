@@ -60,7 +60,6 @@ from wancore.transformer.activations import Work
 from wancore.transformer.attached import Attached
 from wancore.transformer.canvas import Canvas
 
-
 #: Of a window whose length only comes with its sound: the usual one.
 LIVE_FRAMES = 81
 

@@ -101,7 +101,8 @@ class Models:
         if any(files.transformer not in self._transformers for files in experts):  # else: see House.ready
             views = {files.transformer: split(files, families).values() for files in experts}
             needs = {
-                path: header_needs(own, base.transformer, self.dtype, work) for path, own in views.items()
+                path: header_needs(own, base.transformer, self.dtype, work, self.fp8)
+                for path, own in views.items()
             }
             self.residency.expect(needs, work)
 

@@ -27,6 +27,7 @@ from wancore.runtime.swap.unit import LEAST_BYTES
 from wancore.transformer.activations import Work, activation_bytes
 from wancore.transformer.adapter import Adapter
 from wancore.transformer.config import TransformerConfig
+from wancore.transformer.fp8 import BLOCK_LINEARS
 from wancore.transformer.model import WanTransformer
 
 T = TypeVar("T")
@@ -37,14 +38,18 @@ NUMBERED = re.compile(r"(\w+\.\d+)\.")
 
 
 def header_needs(
-    views: Iterable[FileView], config: TransformerConfig, dtype: torch.dtype, work: Work
+    views: Iterable[FileView], config: TransformerConfig, dtype: torch.dtype, work: Work, fp8: bool = False
 ) -> Needs:
-    """What a transformer and its adapters need, from their headers: tensors of one block move together."""
+    """What a transformer and its adapters need, from their headers: tensors of one block move together.
+
+    `fp8`: the linears of the blocks will be quantised.
+    """
     blocks: dict[str, int] = {}
     rest = 0
     for view in views:
         for name, info in view.entries.items():
-            size = loaded_bytes(info, dtype)
+            quantised = fp8 and BLOCK_LINEARS.match(name) and len(info.shape) == 2
+            size = loaded_bytes(info, torch.float8_e4m3fn if quantised else dtype)
             if match := NUMBERED.match(name):
                 blocks[match[1]] = blocks.get(match[1], 0) + size
             else:

@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from wancore.checkpoints.parts import Part
 from wancore.plugins.inputs import first_problem
+from wancore.runtime.amounts import parse_amount
 
 #: Setting -> the ancestor's variable.
 ANCESTOR = {
@@ -135,8 +136,6 @@ class Settings(BaseSettings):
     @field_validator("vram")
     @classmethod
     def an_amount(cls, text: str | None) -> str | None:
-        from wancore.runtime.budget import parse_amount
-
         if text is not None:
             parse_amount(text)
         return text
