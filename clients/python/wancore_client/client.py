@@ -23,6 +23,7 @@ from wancore_proto.v1 import (
 from wancore_proto.v1alpha import session_service_pb2 as session_pb
 from wancore_proto.v1alpha import session_service_pb2_grpc
 
+from wancore_client.attachments import attachments
 from wancore_client.connection import UNARY_S, Connection, connection
 from wancore_client.errors import FrameDamaged, api_error
 from wancore_client.generation import Generation
@@ -180,8 +181,10 @@ class Client:
     def spec(
         self, prompt: str, inputs: Mapping[str, str | Path] | None, request: Mapping[str, Any]
     ) -> job_pb2.JobSpec:
-        """A request whose files are uploaded and whose LoRAs have their names."""
-        spec = job_spec(prompt, inputs=self.uploaded(inputs), **request)
+        """A request whose files, those of attachments too, are uploaded and whose LoRAs have their names."""
+        given = {**request, "attachments": ()}
+        spec = job_spec(prompt, inputs=self.uploaded(inputs), **given)
+        spec.attachments.extend(attachments(request.get("attachments", ()), self.uploaded))
         resolve(spec.loras, self.loras)
         return spec
 
