@@ -15,6 +15,7 @@ from wancore.kernels import build
 from wancore.kernels.build import BuildError, architectures, library, target
 from wancore.kernels.library import KernelLibrary
 from wancore.kernels.sources import KERNELS, serves
+from wancore.kernels.vae import LIBRARY as VAE
 
 HOPPER = (9, 0)
 
@@ -52,14 +53,17 @@ def own_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @needs_compiler
-def test_every_source_compiles_and_has_the_functions_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kernels", [KERNELS, VAE], ids=lambda kernels: kernels.name)
+def test_every_source_compiles_and_has_the_functions_declared(
+    kernels: KernelLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         build, "FLAGS", ("-O0", *build.FLAGS[1:])
     )  # the device code is optimised all the same
     symbols = subprocess.run(
-        ["nm", "-D", str(library(KERNELS.name, KERNELS.sources, HOPPER))], capture_output=True, text=True
+        ["nm", "-D", str(library(kernels.name, kernels.sources, HOPPER))], capture_output=True, text=True
     ).stdout
-    for name in KERNELS.functions:
+    for name in kernels.functions:
         assert f" T {name}\n" in symbols
 
 

@@ -3,13 +3,25 @@ from __future__ import annotations
 import torch
 
 from tests.vae.tiny import noise
+from wancore.kernels import vae as ops
 from wancore.vae.architecture import Resample, Residual, Stage
-from wancore.vae.stages import averaged, repeated
+from wancore.vae.stages import fold
 
 
 def stage(channels_in: int, channels_out: int, *, temporal: bool, resample: bool = True) -> Stage:
     layers = (Residual(channels_in, channels_out), Resample(channels_out, channels_out, temporal))
     return Stage(layers if resample else layers[:1])
+
+
+def averaged(x: torch.Tensor, spec: Stage) -> torch.Tensor:
+    frames, height, width = -(-x.shape[2] // spec.time), x.shape[3] // spec.space, x.shape[4] // spec.space
+    return ops.add_averaged(torch.zeros(1, spec.channels_out, frames, height, width), x, fold(spec))
+
+
+def repeated(x: torch.Tensor, spec: Stage, *, first: bool) -> torch.Tensor:
+    frames = 1 if first else x.shape[2] * spec.time
+    height, width = x.shape[3] * spec.space, x.shape[4] * spec.space
+    return ops.add_repeated(torch.zeros(1, spec.channels_out, frames, height, width), x, fold(spec))
 
 
 def blocks(x: torch.Tensor) -> torch.Tensor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from wancore.kernels import vae as ops
 
 
 class History:
@@ -21,16 +22,17 @@ class History:
         self.size = (0, 0)
         self.slots: dict[nn.Module, Tensor] = {}
 
-    def extend(self, layer: nn.Module, x: Tensor, count: int, dim: int = 2) -> Tensor:
-        """`x` with the `count` frames that `layer` saw before it in front along `dim`; zeros at the start.
+    def extend(self, layer: nn.Module, x: Tensor, count: int, gamma: Tensor | None = None) -> Tensor:
+        """`x` [B, C, T, H, W] behind the `count` frames that `layer` saw before it; zeros at the start.
 
-        Remembers the last `count` frames of the result for the layer's next chunk.
+        With `gamma`, x is first normalised with this gain and goes through SiLU. Remembers the last
+        `count` frames of the result for the layer's next chunk.
         """
-        past = self.slots.get(layer)
-        if past is None:
-            extended = F.pad(x, (0, 0) * (x.ndim - 1 - dim) + (count, 0))
-        else:
-            extended = torch.cat([past, x], dim)
-        # A copy: a slice would keep the whole chunk alive.
-        self.slots[layer] = extended.narrow(dim, extended.shape[dim] - count, count).clone()
-        return extended
+        frames, self.slots[layer] = ops.extend(x, self.slots.get(layer), count, gamma)
+        return frames
+
+    def previous(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """The frame that `layer` saw before each of `x` [T, C, H, W]; zeros before the first of all."""
+        before = self.slots.get(layer, x.new_zeros(1, *x.shape[1:]))
+        self.slots[layer] = x[-1:].clone()
+        return torch.cat([before, x[:-1]])

@@ -1,7 +1,7 @@
 """The building blocks that Wan 2.1 and Wan 2.2 share. Tensors are [B, C, T, H, W].
 
 Every layer of a sequence has the same call, `layer(x, history)`; attributes carry the names of the
-original checkpoints (Wan-Video/Wan2.1 `wan/modules/vae.py`).
+original checkpoints (Wan-Video/Wan2.1 `wan/modules/vae.py`). On a GPU everything lies channels last.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from wancore.kernels import vae as ops
+from wancore.vae.convolution import convolve, pointwise
 from wancore.vae.history import History
 
 Kernel = tuple[int, int, int]
-MIN_NORM = 1e-12
 
 
 class RMSNorm(nn.Module):
@@ -31,10 +32,7 @@ class RMSNorm(nn.Module):
         self.gamma = nn.Parameter(torch.empty(channels, *[1] * axes))
 
     def forward(self, x: Tensor) -> Tensor:  # x [B, C, ...]
-        # Channels last is also the layout in which the convolutions run fastest on a GPU.
-        eps = MIN_NORM**2 / self.channels
-        y = F.rms_norm(x.movedim(1, -1), (self.channels,), self.gamma.flatten(), eps)
-        return y.movedim(-1, 1)
+        return ops.rms_norm(x, self.gamma)
 
 
 class CausalConv3d(nn.Conv3d):
@@ -49,7 +47,19 @@ class CausalConv3d(nn.Conv3d):
         self.past = kernel[0] - time_stride
 
     def forward(self, x: Tensor, history: History) -> Tensor:  # type: ignore[override]
-        return super().forward(history.extend(self, x, self.past))
+        return convolve(self, history.extend(self, x, self.past))
+
+
+def activated(
+    norm: nn.Module, conv: nn.Module, x: Tensor, history: History, add: Tensor | None = None
+) -> Tensor:
+    """conv(silu(norm(x))) + add."""
+    assert isinstance(norm, RMSNorm) and isinstance(conv, CausalConv3d)
+    if torch.is_grad_enabled():  # training may put norms of its own in place
+        extended = history.extend(conv, F.silu(norm(x)), conv.past)
+    else:
+        extended = history.extend(conv, x, conv.past, norm.gamma)
+    return convolve(conv, extended, add)
 
 
 class ResidualBlock(nn.Module):
@@ -59,10 +69,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.residual = nn.Sequential(
             RMSNorm(channels_in, axes=3),
-            nn.SiLU(inplace=True),
+            nn.SiLU(),
             CausalConv3d(channels_in, channels_out, (3, 3, 3)),
             RMSNorm(channels_out, axes=3),
-            nn.SiLU(inplace=True),
+            nn.SiLU(),
             nn.Identity(),  # dropout in training
             CausalConv3d(channels_out, channels_out, (3, 3, 3)),
         )
@@ -71,10 +81,9 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, history: History) -> Tensor:
-        y: Tensor = x
-        for layer in self.residual:
-            y = layer(y, history) if isinstance(layer, CausalConv3d) else layer(y)
-        return y + self.shortcut(x)
+        norm1, _, conv1, norm2, _, _, conv2 = self.residual
+        y = activated(norm1, conv1, x, history)
+        return activated(norm2, conv2, y, history, add=pointwise(self.shortcut, x))
 
 
 class AttentionBlock(nn.Module):
@@ -89,17 +98,19 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Tensor, history: History) -> Tensor:
         frames, height = x.shape[2], x.shape[3]
         y = self.norm(rearrange(x, "b c t h w -> (b t) c h w"))
-        q, k, v = rearrange(self.to_qkv(y), "n (three c) h w -> three n 1 (h w) c", three=3)
-        y = F.scaled_dot_product_attention(q, k, v)
-        y = self.proj(rearrange(y, "n 1 (h w) c -> n c h w", h=height))
-        return x + rearrange(y, "(b t) c h w -> b c t h w", t=frames)
+        y = rearrange(y, "n c h w -> n (h w) c")
+        qkv = F.linear(y, self.to_qkv.weight.flatten(1), self.to_qkv.bias)
+        q, k, v = rearrange(qkv, "n pixels (three c) -> three n 1 pixels c", three=3)
+        y = F.scaled_dot_product_attention(q, k, v)[:, 0]
+        y = F.linear(y, self.proj.weight.flatten(1), self.proj.bias)
+        return x + rearrange(y, "(b t) (h w) c -> b c t h w", t=frames, h=height)
 
 
 def head(channels_in: int, channels_out: int) -> nn.Sequential:
     """The last layers of an encoder or decoder."""
     return nn.Sequential(
         RMSNorm(channels_in, axes=3),
-        nn.SiLU(inplace=True),
+        nn.SiLU(),
         CausalConv3d(channels_in, channels_out, (3, 3, 3)),
     )
 

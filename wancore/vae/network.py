@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wancore.vae.architecture import Architecture, Attention, Half, Layer, Resample, Residual, Stage
 from wancore.vae.history import History
-from wancore.vae.layers import AttentionBlock, CausalConv3d, ResidualBlock, head, middle, run
+from wancore.vae.layers import AttentionBlock, CausalConv3d, ResidualBlock, activated, head, middle, run
 from wancore.vae.resample import Downsample, Upsample
 from wancore.vae.stages import DownStage, UpStage
 
@@ -33,8 +33,8 @@ class Encoder(nn.Module):
         x = self.conv1(x, history)
         x = run(self.downsamples, x, history)
         x = run(self.middle, x, history)
-        norm, act, conv = self.head
-        return conv(act(norm(x)), history)
+        norm, _, conv = self.head
+        return activated(norm, conv, x, history)
 
 
 class Decoder(nn.Module):
@@ -54,8 +54,8 @@ class Decoder(nn.Module):
         x = self.conv1(x, history)
         x = run(self.middle, x, history)
         x = run(self.upsamples, x, history)
-        norm, act, conv = self.head
-        return conv(act(norm(x)), history)
+        norm, _, conv = self.head
+        return activated(norm, conv, x, history)
 
 
 def build(layer: Layer, resample: type[Downsample] | type[Upsample]) -> nn.Module:

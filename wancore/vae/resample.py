@@ -5,10 +5,15 @@ The first frame of a video stands alone: while the first chunk passes, nothing c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from einops import rearrange
 from torch import Tensor, nn
 
+from wancore.kernels import vae as ops
 from wancore.vae.architecture import Resample
+from wancore.vae.convolution import halve
 from wancore.vae.history import History
 from wancore.vae.layers import CausalConv3d
 
@@ -20,13 +25,15 @@ class Downsample(nn.Module):
         super().__init__()
         channels = spec.channels_out
         self.resample = nn.Sequential(
-            nn.ZeroPad2d((0, 1, 0, 1)),  # right and bottom only
+            nn.Identity(),  # padding, see `halve`
             nn.Conv2d(spec.channels_in, channels, 3, stride=2),
         )
         self.time_conv = CausalConv3d(channels, channels, (3, 1, 1), time_stride=2) if spec.temporal else None
 
     def forward(self, x: Tensor, history: History) -> Tensor:
-        x = in_space(self.resample, x)
+        conv = self.resample[1]
+        assert isinstance(conv, nn.Conv2d)
+        x = in_space(partial(halve, conv), x)
         if self.time_conv is None:
             return x
         if history.first:
@@ -42,19 +49,22 @@ class Upsample(nn.Module):
         super().__init__()
         channels = spec.channels_in
         self.resample = nn.Sequential(
-            nn.Upsample(scale_factor=2, mode="nearest-exact"),  # exact in every dtype
+            nn.Identity(),  # doubling of pixels, see `up_conv`
             nn.Conv2d(channels, spec.channels_out, 3, padding=1),
         )
         self.time_conv = CausalConv3d(channels, 2 * channels, (3, 1, 1)) if spec.temporal else None
 
     def forward(self, x: Tensor, history: History) -> Tensor:
+        parts = 1
         # The second chunk starts from zeros: the first frame is not in the history of `time_conv`.
         if self.time_conv is not None and not history.first:
-            x = rearrange(self.time_conv(x, history), "b (two c) t h w -> b c (t two) h w", two=2)
-        return in_space(self.resample, x)
+            x, parts = self.time_conv(x, history), 2
+        conv = self.resample[1]
+        assert isinstance(conv, nn.Conv2d)
+        return ops.up_conv(x, conv.weight, conv.bias, parts)
 
 
-def in_space(layers: nn.Module, x: Tensor) -> Tensor:
-    """Applies 2D layers to every frame."""
-    y = layers(rearrange(x, "b c t h w -> (b t) c h w"))
+def in_space(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Applies a 2D layer to every frame."""
+    y = layer(rearrange(x, "b c t h w -> (b t) c h w"))
     return rearrange(y, "(b t) c h w -> b c t h w", b=x.shape[0])

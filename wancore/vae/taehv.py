@@ -103,7 +103,7 @@ class WideMemory(nn.Module):
 
 def with_previous(block: nn.Module, x: Tensor, history: History) -> Tensor:
     """[T, C, H, W] -> [T, 2C, H, W]: every frame and the one before it."""
-    return torch.cat([x, history.extend(block, x, 1, dim=0)[:-1]], dim=1)
+    return torch.cat([x, history.previous(block, x)], dim=1)
 
 
 def conv(channels_in: int, channels_out: int, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
