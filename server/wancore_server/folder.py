@@ -32,9 +32,7 @@ class DataFolder:
         for name in ("scratch", "assets", "uploads"):
             (path / name).mkdir(exist_ok=True, mode=0o700)
         for left in (path / "scratch").iterdir():
-            if left.is_dir():
-                shutil.rmtree(left)
-            else:
+            if left.is_file():
                 left.unlink()
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from wancore.engine.tools import VideoCodec
@@ -13,37 +12,17 @@ from wancore.plugins.family import DecodeSpan, Window
 
 
 def decode(vae: VideoCodec, latent: Tensor, spans: Sequence[DecodeSpan]) -> Iterator[Tensor]:
-    """Frames [3, n, H, W] in [-1, 1] of each latent frame of the spans, in order, as soon as they exist."""
-    stream = vae.decoder_stream()
+    """Frames [3, n, H, W] in [-1, 1] of the latent frames of the spans, in order, as soon as they exist."""
+    stream = vae.frame_stream()
     for span in spans:
         if span.fresh:
-            stream = vae.decoder_stream()
+            stream = vae.frame_stream()
         drop = span.drop
-        for i in range(span.start, span.stop):
-            frames = stream.push(latent[:, i : i + 1])
+        for frames in stream.steps(latent[:, span.start : span.stop]):
             kept = frames[:, drop:]
             drop = max(0, drop - frames.shape[1])
             if kept.shape[1]:
                 yield kept
-
-
-def begun_again(chunks: Callable[[], Iterable[Chunk]], make_room: Callable[[], bool]) -> Iterator[Chunk]:
-    """The chunks; once more from the beginning, without those that are out, if memory runs out and
-    `make_room` made some."""
-    done = 0
-    for last in (False, True):
-        try:
-            for i, chunk in enumerate(chunks()):
-                if i >= done:
-                    done += 1
-                    yield chunk
-            return
-        except torch.OutOfMemoryError:
-            if last:
-                raise
-        if not make_room():
-            break
-    raise torch.OutOfMemoryError("memory ran out while frames were decoded")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from wancore.engine.residency import House
 from wancore.transformer.attached import Attached
 from wancore.transformer.config import TransformerConfig
 from wancore.transformer.model import WanTransformer
@@ -45,17 +44,10 @@ class Expert(Protocol):
 
 @dataclass
 class LoadedExpert:
-    """The real thing: a loaded transformer. `house`: decides where its weights are."""
+    """The real thing: a loaded transformer."""
 
     model: WanTransformer
     attached: Attached = field(default_factory=lambda: Attached({}, 0))
-    house: House | None = None
-
-    def ready(self) -> LoadedExpert:
-        """With its weights in their places, for what is computed with them beside predictions."""
-        if self.house is not None:
-            self.house.ready()
-        return self
 
     @property
     def config(self) -> TransformerConfig:
@@ -78,7 +70,4 @@ class LoadedExpert:
         )
 
     def predict(self, inputs: Inputs) -> Tensor:
-        def forward() -> Tensor:
-            return predict(self.model, inputs, self.attached)
-
-        return forward() if self.house is None else self.house.run(inputs.rows, forward)
+        return predict(self.model, inputs, self.attached)

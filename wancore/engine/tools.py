@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class FrameStream(Protocol):
-    """Turns latent frames into pixel frames as they come; see `wancore.vae.stream.DecoderStream`."""
+    """Turns latent frames into pixel frames as they come; see `wancore.vae.FittedDecoderStream`."""
 
-    def push(self, latent: Tensor) -> Tensor:
-        """Normalised latents [C, n, h, w] -> frames [3, m, H, W] in [-1, 1]."""
+    def steps(self, latent: Tensor) -> Iterator[Tensor]:
+        """Normalised latents [C, n, h, w] -> frames [3, m, H, W] in [-1, 1], as soon as they exist."""
         ...
 
 
@@ -37,7 +37,7 @@ class VideoCodec(Protocol):
         """[3, 1 + 4k, H, W] in [-1, 1] -> normalised latents [C, 1 + k, h, w]."""
         ...
 
-    def decoder_stream(self) -> FrameStream:
+    def frame_stream(self) -> FrameStream:
         """A fresh stream from latent frames to pixel frames."""
         ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +12,7 @@ from torch import nn
 from wancore.checkpoints.canonical import NOTHING
 from wancore.checkpoints.keymap import KeyMap
 from wancore.errors import CheckpointError, InvalidInput
-from wancore.lora.applied import AppliedLoras, Editing, Lora, claim
+from wancore.lora.applied import AppliedLoras, Lora, claim
 from wancore.lora.branch import Branches
 from wancore.lora.choose import Choice, Facts, Mode, Placed, choose
 from wancore.lora.in_floats import InFloats
@@ -50,8 +49,7 @@ class Target:
 
     `originals`: what weights start from when adapters are merged into them, kept between requests.
     `spellings`: diffusers' names of attached modules. `swapped`: prefixes of blocks that are not always on
-    the device; within `editing()` every weight is at hand and may be changed. `device`: where the model
-    computes, None for where its weights are.
+    the device.
     """
 
     model: nn.Module
@@ -59,8 +57,6 @@ class Target:
     originals: Originals = field(default_factory=Originals)
     spellings: KeyMap = NOTHING
     swapped: tuple[str, ...] = ()
-    editing: Editing = nullcontext
-    device: torch.device | None = None
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
@@ -94,14 +90,13 @@ def apply_loras(
     choices = {name: choice_for(change, used, target, options) for name, change in changes.items()}
     statistics = Statistics(options.timing)
     claim(target.modules)
-    applied = AppliedLoras(target.modules, used, files, changes, choices, slots, statistics, target.editing)
-    with target.editing():
-        try:
-            place(applied, target)
-            applied.set_step(0)
-        except BaseException:
-            applied.restore()
-            raise
+    applied = AppliedLoras(target.modules, used, files, changes, choices, slots, statistics)
+    try:
+        place(applied, target)
+        applied.set_step(0)
+    except BaseException:
+        applied.restore()
+        raise
     return applied
 
 
@@ -169,7 +164,7 @@ def place(applied: AppliedLoras, target: Target) -> None:
     for change in by_way.get("held in floats", []):
         applied.in_floats[change.slot.name] = InFloats(change, dtype)
     streamed = by_way.get("streaming", [])
-    ahead = copies_ahead(streamed, dtype, target.device)
+    ahead = copies_ahead(streamed, dtype)
     for change in streamed:
         applied.streamed[change.slot.name] = Streamed(change, dtype, ahead, applied.statistics)
     if branched := by_way.get("on-the-fly"):
@@ -177,11 +172,9 @@ def place(applied: AppliedLoras, target: Target) -> None:
             applied.branches = Branches(branched, dtype, applied.statistics)
 
 
-def copies_ahead(changes: Sequence[Change], dtype: torch.dtype, device: torch.device | None) -> Ahead | None:
+def copies_ahead(changes: Sequence[Change], dtype: torch.dtype) -> Ahead | None:
     """Shared by all layers; None on a CPU."""
-    if not changes:
+    if not changes or changes[0].slot.device.type != "cuda":
         return None
-    device = device or changes[0].slot.device
-    if device.type != "cuda":
-        return None
-    return Ahead(device, dtype, max(torch.Size(change.shape).numel() for change in changes))
+    largest = max(torch.Size(change.shape).numel() for change in changes)
+    return Ahead(changes[0].slot.device, dtype, largest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -33,15 +34,15 @@ class FakeVae:
         matrix = torch.from_numpy(seeded.tensor(self.matrix, [self.latent_channels, 3], self.scale))
         return torch.einsum("zc,cthw->zthw", matrix, torch.cat((small[:, :1], later), dim=1))
 
-    def decoder_stream(self) -> FakeStream:
+    def frame_stream(self) -> FakeStream:
         return FakeStream()
 
 
 class FakeStream:
     """Decoding that leaves the latent as it is."""
 
-    def push(self, latent: Tensor) -> Tensor:
-        return latent
+    def steps(self, latent: Tensor) -> Iterator[Tensor]:
+        yield from latent.split(1, dim=1)
 
 
 class NoSound:

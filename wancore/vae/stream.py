@@ -17,9 +17,9 @@ class DecoderStream:
     """Turns latent frames into pixel frames as they come: 1 for the first, then `temporal_stride` each.
 
     What comes out does not depend on how the latent frames are grouped into pushes.
-    `step` is the number of latent frames per pass through the network (after the first, which
-    goes alone): more than 1 takes proportionally more memory and may differ in the last bits.
-    `clamp` limits pixels to [-1, 1].
+    `step` is the largest number of latent frames per pass through the network: the first goes alone,
+    then as many as went before, up to `step`, so that early frames do not wait for late ones. More than
+    1 takes more memory and may differ in the last bits. `clamp` limits pixels to [-1, 1].
     """
 
     def __init__(
@@ -28,11 +28,12 @@ class DecoderStream:
         if step < 1:
             raise InvalidInput("step", step, "a positive number of latent frames")
         self.network, self.statistics, self.step, self.clamp = network, statistics, step, clamp
-        self.history = History()
+        self.reset()
 
     def reset(self) -> None:
         """Forgets the past: the next latent frame is a first one."""
         self.history = History()
+        self.seen = 0
 
     def push(self, latent: Tensor) -> Tensor:
         """`latent` [C, n >= 1, h, w], normalised -> float32 [3, frames, H, W] in [-1, 1], same device.
@@ -46,7 +47,7 @@ class DecoderStream:
         check_clip("latent", latent, self.network.architecture.latent_channels)
         start = 0
         while start < latent.shape[1]:
-            count = 1 if self.history.first else self.step
+            count = min(self.step, max(1, self.seen), latent.shape[1] - start)
             yield self.decode(latent[:, start : start + count])
             start += count
 
@@ -56,14 +57,20 @@ class DecoderStream:
         check_same_size(self.history, "latent", latent)
         raw = self.statistics.denormalise(latent[None].to(weight.device)).to(weight.dtype)
         pixels = self.network.decode_chunk(raw, self.history)[0].float()
+        self.seen += latent.shape[1]
         return (pixels.clamp_(-1, 1) if self.clamp else pixels).to(latent.device)
 
 
 class EncoderStream:
-    """Turns pixel frames into latent frames: the first frame into one, then `temporal_stride` into one."""
+    """Turns pixel frames into latent frames: the first frame into one, then `temporal_stride` into one.
 
-    def __init__(self, network: VaeNetwork, statistics: LatentStatistics) -> None:
-        self.network, self.statistics = network, statistics
+    `step` is the largest number of latent frames per pass through the network, as in `DecoderStream`.
+    """
+
+    def __init__(self, network: VaeNetwork, statistics: LatentStatistics, *, step: int = 1) -> None:
+        if step < 1:
+            raise InvalidInput("step", step, "a positive number of latent frames")
+        self.network, self.statistics, self.step = network, statistics, step
         self.history = History()
 
     def reset(self) -> None:
@@ -79,7 +86,7 @@ class EncoderStream:
         return torch.cat(list(self.steps(video)), dim=1)
 
     def steps(self, video: Tensor) -> Iterator[Tensor]:
-        """As `push`, but yields each latent frame as soon as it exists."""
+        """As `push`, but yields the latent frames of each pass as soon as they exist."""
         check_clip("video", video, 3)
         group = self.network.architecture.temporal_stride
         lead = 1 if self.history.first else 0
@@ -87,7 +94,7 @@ class EncoderStream:
             raise InvalidInput("video", tuple(video.shape), frames_accepted(group, lead))
         start = 0
         while start < video.shape[1]:
-            count = 1 if self.history.first else group
+            count = 1 if self.history.first else min(self.step * group, video.shape[1] - start)
             yield self.encode(video[:, start : start + count])
             start += count
 

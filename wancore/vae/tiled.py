@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from wancore.vae.vae import Vae
 
 
-def decode_tiled(vae: Vae, latent: Tensor, tiling: Tiling) -> Tensor:
-    """Normalised `latent` [C, T, h, w] -> video [3, 1 + 4(T - 1), H, W] in [-1, 1].
+def decode_tiled(vae: Vae, latent: Tensor, tiling: Tiling, *, clamp: bool = True) -> Tensor:
+    """Normalised `latent` [C, T, h, w] -> video [3, 1 + 4(T - 1), H, W], in [-1, 1] if `clamp`.
 
     One tile at a time over all frames: least memory, but no frame is finished before the last tile.
     """
@@ -30,7 +31,8 @@ def decode_tiled(vae: Vae, latent: Tensor, tiling: Tiling) -> Tensor:
         for frames in vae.decoder_stream(clamp=False).steps(tile.crop(latent)):
             blend.add(frames, tile, position, done)
             done += frames.shape[1]
-    return blend.result().clamp_(-1, 1)
+    video = blend.result()
+    return video.clamp_(-1, 1) if clamp else video
 
 
 def encode_tiled(vae: Vae, video: Tensor, tiling: Tiling | None = None) -> Tensor:
@@ -48,7 +50,7 @@ def encode_tiled(vae: Vae, video: Tensor, tiling: Tiling | None = None) -> Tenso
     for tile in pixels.tiles(height, width):
         position = (tile.row.start // scale, tile.column.start // scale)
         for i, frame in enumerate(vae.encoder_stream().steps(tile.crop(video))):
-            blend.add(frame, tile, position, i)
+            blend.add(frame, tile, position, i)  # one latent frame at a time
     return blend.result()
 
 
@@ -88,6 +90,10 @@ class TiledDecoderStream:
 
         Raises `InvalidInput` for a wrong shape or a size that changes within the stream.
         """
+        return torch.cat(list(self.steps(latent)), dim=1)
+
+    def steps(self, latent: Tensor) -> Iterator[Tensor]:
+        """As `push`, but yields the frames of each latent frame as soon as they exist."""
         check_clip("latent", latent, self.vae.latent_channels)
         if self.size is None:
             self.begin(latent.shape[-2:])
@@ -95,7 +101,8 @@ class TiledDecoderStream:
             raise InvalidInput(
                 "latent", tuple(latent.shape), f"frames of {list(self.size)}, as the stream began"
             )
-        return torch.cat([self.decode(frame[:, None]) for frame in latent.unbind(1)], dim=1)
+        for frame in latent.unbind(1):
+            yield self.decode(frame[:, None])
 
     def begin(self, size: torch.Size) -> None:
         self.size = size

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from wancore.errors import InvalidInput
+from wancore.vae.fitted import FittedDecoderStream
+from wancore.vae.memory import Fit, fit_decoder, fit_encoder, free_bytes
 from wancore.vae.network import VaeNetwork
 from wancore.vae.statistics import LatentStatistics
 from wancore.vae.stream import DecoderStream, EncoderStream, check_clip, frames_accepted
@@ -18,16 +20,20 @@ class Vae:
 
     A video of 1 + 4k frames has 1 + k latent frames: the first frame alone, then four each.
     Everything is computed in the network's dtype (norm statistics in float32); latents and pixels
-    are given back in float32 on the device of the input.
+    are given back in float32 on the device of the input. `budget`: bytes that a stream may take beside
+    the weights; None: what is free.
     """
 
-    def __init__(self, network: VaeNetwork, statistics: LatentStatistics) -> None:
+    def __init__(
+        self, network: VaeNetwork, statistics: LatentStatistics, *, budget: int | None = None
+    ) -> None:
         if len(statistics.mean) != network.architecture.latent_channels:
             raise InvalidInput(
                 "statistics", statistics, f"{network.architecture.latent_channels} means and deviations"
             )
         self.network = network
         self.statistics = statistics
+        self.budget = budget
 
     @property
     def latent_channels(self) -> int:
@@ -74,13 +80,29 @@ class Vae:
         """Frames of a decoded video."""
         return 1 + (latent_frames - 1) * self.temporal_stride
 
-    def encoder_stream(self) -> EncoderStream:
-        """A fresh stream from pixel frames to latent frames."""
-        return EncoderStream(self.network, self.statistics)
+    def encoder_stream(self, *, step: int = 1) -> EncoderStream:
+        """A fresh stream from pixel frames to latent frames; see `EncoderStream`."""
+        return EncoderStream(self.network, self.statistics, step=step)
 
     def decoder_stream(self, *, step: int = 1, clamp: bool = True) -> DecoderStream:
         """A fresh stream from latent frames to pixel frames; see `DecoderStream`."""
         return DecoderStream(self.network, self.statistics, step=step, clamp=clamp)
+
+    def frame_stream(self) -> FittedDecoderStream:
+        """A fresh stream that goes through as many latent frames at a time as `budget` allows."""
+        return FittedDecoderStream(self)
+
+    def fit_decoder(self, height: int, width: int) -> Fit:
+        """How latent frames of height x width latent pixels are decoded within `budget`."""
+        return fit_decoder(self.network.architecture, height, width, self.room(), self.dtype.itemsize)
+
+    def fit_encoder(self, height: int, width: int) -> Fit:
+        """How frames of height x width pixels are encoded within `budget`."""
+        return fit_encoder(self.network.architecture, height, width, self.room(), self.dtype.itemsize)
+
+    def room(self) -> int | None:
+        """Bytes that a stream may take: `budget`, or most of what is free on the GPU, or None: anything."""
+        return free_bytes(self.device) if self.budget is None else self.budget
 
     def tiled_decoder_stream(self, tiling: Tiling) -> TiledDecoderStream:
         """As `decoder_stream`, tile by tile; see `TiledDecoderStream`."""
@@ -94,12 +116,17 @@ class Vae:
         `spatial_stride`.
         """
         video = self.checked_video(video, truncate)
+        fit = self.fit_encoder(*video.shape[2:])
+        if fit.tiling is not None:
+            return encode_tiled(self, video, fit.tiling)
         size = [n // self.spatial_stride for n in video.shape[2:]]
         latent = video.new_empty(
             self.latent_channels, self.latent_frames(video.shape[1]), *size, dtype=torch.float32
         )
-        for i, frame in enumerate(self.encoder_stream().steps(video)):
-            latent[:, i : i + 1] = frame
+        done = 0
+        for frames in self.encoder_stream(step=fit.step).steps(video):
+            latent[:, done : done + frames.shape[1]] = frames
+            done += frames.shape[1]
         return latent
 
     def decode(self, latent: Tensor, *, clamp: bool = True) -> Tensor:
@@ -108,10 +135,13 @@ class Vae:
         Raises `InvalidInput` for a wrong shape.
         """
         check_clip("latent", latent, self.latent_channels)
+        fit = self.fit_decoder(*latent.shape[2:])
+        if fit.tiling is not None:
+            return decode_tiled(self, latent, fit.tiling, clamp=clamp)
         size = [n * self.spatial_stride for n in latent.shape[2:]]
         video = latent.new_empty(3, self.pixel_frames(latent.shape[1]), *size, dtype=torch.float32)
         done = 0
-        for frames in self.decoder_stream(clamp=clamp).steps(latent):
+        for frames in self.decoder_stream(step=fit.step, clamp=clamp).steps(latent):
             video[:, done : done + frames.shape[1]] = frames
             done += frames.shape[1]
         return video

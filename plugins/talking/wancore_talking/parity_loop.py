@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -44,7 +44,10 @@ class FakeDecoder:
         self.matrix = torch.from_numpy(seeded.tensor("fake_vae/decode", [3, CHANNELS], 0.5))
         self.first = True
 
-    def push(self, latent: Tensor) -> Tensor:
+    def steps(self, latent: Tensor) -> Iterator[Tensor]:
+        yield from map(self.decoded, latent.split(1, dim=1))
+
+    def decoded(self, latent: Tensor) -> Tensor:
         pixels = torch.einsum("cz,zthw->cthw", self.matrix, latent)
         phases = torch.tensor([3.0] if self.first else [0.0, 1.0, 2.0, 3.0])
         self.first = False
@@ -53,7 +56,7 @@ class FakeDecoder:
 
 
 class LoopVae(FakeVae):
-    def decoder_stream(self) -> FakeDecoder:  # type: ignore[override]
+    def frame_stream(self) -> FakeDecoder:  # type: ignore[override]
         return FakeDecoder()
 
 

@@ -22,7 +22,6 @@ CAPABILITIES = (
     "jobs.loras",
     "jobs.previews",
     "resume.frames",
-    "session.audio-in",
 )
 
 
@@ -41,7 +40,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         )  # fmt: skip
         return pb.ServerInfo(
             version=__version__,
-            api_versions=["v1", "v1alpha"],
+            api_versions=["v1"],
             capabilities=CAPABILITIES,
             solvers=self.catalog.found.solvers,
             methods=self.catalog.found.methods,

@@ -31,8 +31,7 @@ class SpoolFile:
         self.ask, self.cancelled = ask, cancelled
         self.size = 0
         self.more = threading.Condition()
-        live = run.HasField("live")  # a session writes its blocks itself
-        self.descriptor = None if live else os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        self.descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
 
     def give(self, total: int) -> None:
         """The gateway's answer: this much in all."""
@@ -47,7 +46,6 @@ class SpoolFile:
     def append(self, index: int, frames: NDArray[Any]) -> wire_pb2.BlockWritten:
         """Raises `SinkStalled`, `Cancelled`, or `OSError` where the disk is full."""
         count, height, width = frames.shape[:3]
-        assert self.descriptor is not None
         self.await_room(self.size + frames.nbytes)
         offset, crcs = self.size, []
         for frame in frames:
@@ -75,8 +73,7 @@ class SpoolFile:
             raise SinkStalled
 
     def close(self) -> None:
-        if self.descriptor is not None:
-            os.close(self.descriptor)
+        os.close(self.descriptor)
 
 
 def write_all(descriptor: int, data: memoryview) -> None:

@@ -1,1 +1,0 @@
-"""Live sessions: sound in, blocks of frames out."""
