@@ -11,6 +11,7 @@ from functools import cache
 from wancore.checkpoints.canonical import DATA
 from wancore.checkpoints.jsonfile import read_json
 from wancore.checkpoints.listing import counted
+from wancore.checkpoints.names import Names, remembered
 from wancore.checkpoints.pattern import PatternSet, expanded, filled
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
@@ -80,13 +81,16 @@ def axes(view: FileView, name: str, count: int) -> tuple[int, ...]:
 
 def count_blocks(view: FileView) -> int:
     """How many blocks there are; a gap in their numbers is an error."""
-    numbers = {
-        int(match[1]) for name in view.entries if (match := BLOCK.match(name)) and name in base_names()
-    }
+    numbers = block_numbers(view.names)
     missing = [str(i) for i in range(max(numbers, default=0) + 1) if i not in numbers][:4]
     if missing:
         raise CheckpointError(view.path, f"has {len(numbers)} blocks, but none numbered {', '.join(missing)}")
     return len(numbers)
+
+
+@remembered
+def block_numbers(names: Names) -> frozenset[int]:
+    return frozenset(int(match[1]) for name in names if (match := BLOCK.match(name)) and name in base_names())
 
 
 @cache
@@ -112,10 +116,17 @@ def base_names() -> PatternSet:
 
 def extra_keys(view: FileView) -> list[str]:
     """The names of a canonical view that are not the base transformer's; [] for a plain model."""
-    return [name for name in view.entries if name not in base_names()]
+    extra = not_of_base(view.names)
+    return [name for name in view.entries if name in extra] if extra else []
 
 
-def expected_keys(spec: BaseSpec) -> dict[str, tuple[int, ...]]:
+@remembered
+def not_of_base(names: Names) -> Names:
+    return frozenset(name for name in names if name not in base_names())
+
+
+@remembered
+def expected_keys(spec: BaseSpec) -> Mapping[str, tuple[int, ...]]:
     """Name -> shape of every tensor of a base transformer of these sizes."""
     groups = {
         "always": True,

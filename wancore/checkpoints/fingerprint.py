@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from wancore.checkpoints.base_keys import extra_keys, has_base
 from wancore.checkpoints.claim import hinted
 from wancore.checkpoints.jsonfile import read_json
-from wancore.checkpoints.pattern import PatternSet
+from wancore.checkpoints.names import Names, remembered
+from wancore.checkpoints.pattern import pattern_set
 from wancore.checkpoints.view import FileView
 
 
@@ -58,12 +59,19 @@ class Fingerprint:
 
 def occurs(patterns: tuple[str, ...], view: FileView) -> bool:
     """Whether a name in `view` fits one of `patterns`."""
-    return bool(patterns) and pattern_set(patterns).in_any(view.entries.keys())
+    return bool(patterns) and any_fits(patterns, view.names)
 
 
-@cache
-def pattern_set(patterns: tuple[str, ...]) -> PatternSet:
-    return PatternSet(patterns)
+@lru_cache(maxsize=64 * 1024)
+def any_fits(patterns: tuple[str, ...], names: Names) -> bool:
+    return pattern_set(patterns).in_any(names)
+
+
+@remembered
+def all_fit(patterns: tuple[str, ...], names: Names) -> bool:
+    """Whether every name fits one of `patterns`."""
+    known = pattern_set(patterns)
+    return all(name in known for name in names)
 
 
 def shape_fits(name: str, sizes: Sequence[int | None], view: FileView) -> bool:

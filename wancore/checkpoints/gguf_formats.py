@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,5 +36,5 @@ class Gguf:
             return None
         make = partial(make_ggml, kind=kind) if kind in READ else None
         problem = "" if make else f"accepted: {', '.join(sorted(READ))}"
-        blocks = replace(layer.info, shape=(layer.info.nbytes,))  # they are read as bytes
+        blocks = layer.info._replace(shape=(layer.info.nbytes,))  # they are read as bytes
         return Encoding("gguf", f"GGUF {kind}", {CODES: blocks}, layer.info.shape, make, problem=problem)

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wancore.errors import shown
 
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 MAX_ELEMENTS = 2**63 - 1  # what a size or an index can hold
+METADATA = "__metadata__"
+#: Metadata come first, as the format's own library writes them; then a comma, and a name.
+METADATA_FIRST = re.compile(rf'{{\s*"{METADATA}"\s*:\s*')
+COMMA = re.compile(r'\s*,\s*(?=")')
+#: Files of one architecture differ in their metadata only: so many headers are kept as they were read.
+KEPT, MAX_KEPT_BYTES = 64, 1_000_000
 
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F4": 4,
@@ -31,8 +39,7 @@ class HeaderError(ValueError):
     """The file is not a well-formed safetensors file; the text says how."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One tensor of a file: `dtype` in the format's own spelling, byte range within the data part."""
 
     dtype: str
@@ -79,15 +86,40 @@ def parse(raw: bytes, data_offset: int, data_size: int) -> Header:
     if raw[:1] != b"{":
         raise HeaderError("not a safetensors file: its header does not begin with '{'")
     try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=no_duplicates)
+        first, rest = split(raw.decode("utf-8"))
+        read = tensors_in if len(rest) <= MAX_KEPT_BYTES else tensors_in.__wrapped__
+        tensors, later = read(rest, data_size)
+    except HeaderError:
+        raise
     except (ValueError, RecursionError) as error:
         raise HeaderError(f"not a safetensors file: header is not JSON ({error})") from error
-    metadata = document.pop("__metadata__", {})
+    metadata, *twice = [*first, *later] or [{}]
+    if twice:
+        raise HeaderError("not a safetensors file: header is not JSON (a name occurs twice)")
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise HeaderError("__metadata__ is not a mapping of strings")
+        raise HeaderError(f"{METADATA} is not a mapping of strings")
+    return Header(tensors, metadata, data_offset)
+
+
+def split(text: str) -> tuple[list[object], str]:
+    """The metadata, where the header begins with them, and the rest of it as an object of its own."""
+    begin = METADATA_FIRST.match(text)
+    if begin is None:
+        return [], text
+    metadata, end = DECODER.raw_decode(text, begin.end())
+    comma = COMMA.match(text, end)
+    # Spaces at the end align the data, so that they depend on the metadata.
+    return ([metadata], "{" + text[comma.end() :].rstrip(" ")) if comma else ([], text)
+
+
+@lru_cache(KEPT)
+def tensors_in(text: str, data_size: int) -> tuple[Mapping[str, Entry], list[object]]:
+    """The checked tensors of a header, or of what follows its metadata; and metadata in it, one or none."""
+    document = DECODER.decode(text)
+    metadata = [document.pop(METADATA)] if METADATA in document else []
     tensors = {name: entry(name, value, data_size) for name, value in document.items()}
     check_layout(tensors, data_size)
-    return Header(tensors, metadata, data_offset)
+    return tensors, metadata
 
 
 def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -95,6 +127,9 @@ def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise ValueError("a name occurs twice")
     return result
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=no_duplicates)
 
 
 def entry(name: str, value: object, data_size: int) -> Entry:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from wancore.checkpoints.base import num_heads
@@ -41,7 +42,7 @@ def inspect(path: Path | str, families: Iterable[Recogniser]) -> Report:
         kind = kind_of(path)
         if isinstance(kind, Foreign):
             return Report(path, f"a {kind.name} file", kind.name, (f"is not read: {kind.advice}",))
-    return checkpoint_report(open_view(path), families)
+    return checkpoint_report(Looked.of(open_view(path)), families)
 
 
 def holds_several(folder: Path) -> bool:
@@ -87,13 +88,40 @@ class Looked:
     prefix: str
 
     @classmethod
-    def at(cls, view: FileView) -> Looked:
+    def of(cls, view: FileView) -> Looked:
         peeled = peel_prefix(view)
         return cls(view, peeled.view, to_canonical(peeled.view), peeled.prefix)
 
+    def at(self, path: Path, metadata: Mapping[str, str]) -> Looked:
+        """The same tensors in a file of another name and with other metadata."""
+        view, shown = self.view.at(path, metadata), self.shown.at(path, metadata)
+        twin = Looked(view, shown, self.canonical.at(path, metadata), self.prefix)
+        twin.__dict__["contents"] = self.contents
+        return twin
 
-def checkpoint_report(view: FileView, families: Sequence[Recogniser]) -> Report:
-    looked = Looked.at(view)
+    @cached_property
+    def contents(self) -> Contents:
+        """As if its keys belonged to something."""
+        view, canonical = self.view, self.canonical
+        spec = base_spec(canonical) if has_base(canonical) else None
+        missing = [name for name in expected_keys(spec) if name not in canonical] if spec else []
+        return Contents(
+            files=len(view.files),
+            bytes=sum(info.nbytes for info in view.entries.values()),
+            tensors=len(view),
+            parameters=sum(math.prod(info.shape) for info in self.shown.entries.values()),
+            dtypes=dtype_shares(view),
+            formats=tuple(found_formats(view)),
+            prefix=self.prefix,
+            naming="diffusers" if in_diffusers_names(self.shown) else "upstream" if spec else "",
+            sizes=sizes(canonical, spec),
+            missing=KeyList.of(missing),
+        )
+
+
+def checkpoint_report(looked: Looked, families: Sequence[Recogniser]) -> Report:
+    """What `inspect` reports of a file that has been opened. Raises `CheckpointError`."""
+    view = looked.view
     identity = identify(looked, families)
     contents = read_contents(looked, identity)
     return Report(
@@ -117,23 +145,12 @@ def identify(looked: Looked, families: Sequence[Recogniser]) -> Identity:
 
 
 def read_contents(looked: Looked, identity: Identity) -> Contents:
-    view, canonical, known = looked.view, looked.canonical, identity.known
-    spec = base_spec(canonical) if has_base(canonical) else None
-    missing = [name for name in expected_keys(spec) if name not in canonical] if spec else []
-    explained = identity.claims or known.fits or known.same_keys or identity.components
-    return Contents(
-        files=len(view.files),
-        bytes=sum(info.nbytes for info in view.entries.values()),
-        tensors=len(view),
-        parameters=sum(math.prod(info.shape) for info in looked.shown.entries.values()),
-        dtypes=dtype_shares(view),
-        formats=tuple(found_formats(view)),
-        prefix=looked.prefix,
-        naming=naming(looked.shown, identity, spec),
-        sizes=sizes(canonical, spec),
-        missing=KeyList.of(missing),
-        unexpected=KeyList.of([] if explained else extra_keys(canonical)),
-    )
+    contents, known = looked.contents, identity.known
+    if identity.components:
+        contents = replace(contents, naming=identity.components[0].naming)
+    if identity.claims or known.fits or known.same_keys or identity.components:
+        return contents
+    return replace(contents, unexpected=KeyList.of(extra_keys(looked.canonical)))
 
 
 def dtype_shares(view: FileView) -> tuple[DtypeShare, ...]:
@@ -143,14 +160,6 @@ def dtype_shares(view: FileView) -> tuple[DtypeShare, ...]:
         by_dtype.setdefault(info.dtype, []).append(info.nbytes)
     shares = [DtypeShare(dtype, len(sizes), sum(sizes)) for dtype, sizes in by_dtype.items()]
     return tuple(sorted(shares, key=lambda share: -share.bytes))
-
-
-def naming(view: FileView, identity: Identity, spec: BaseSpec | None) -> str:
-    if identity.components:
-        return identity.components[0].naming
-    if in_diffusers_names(view):
-        return "diffusers"
-    return "upstream" if spec else ""
 
 
 def sizes(view: FileView, spec: BaseSpec | None) -> dict[str, object]:

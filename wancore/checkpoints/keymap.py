@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from wancore.checkpoints.names import Names, remembered
 from wancore.checkpoints.pattern import PatternSet, compiled, expanded, filled
 from wancore.checkpoints.view import FileView
 
@@ -58,8 +59,15 @@ class KeyMap:
 
         Raises `CheckpointError` if two tensors would get one name.
         """
-        return view.renamed({name: self.rename(name) for name in view.entries if name not in self._unused})
+        new = new_names(self, view.names)
+        return view.renamed({name: new[name] for name in view.entries if name in new})
 
     @cached_property
     def _unused(self) -> PatternSet:
         return PatternSet(self.unused)
+
+
+@remembered
+def new_names(rules: KeyMap, names: Names) -> Mapping[str, str]:
+    """Of every name that is needed."""
+    return {name: rules.rename(name) for name in names if name not in rules._unused}

@@ -132,7 +132,8 @@ def left_over(name: str) -> bool:
 
 def encodings(view: FileView) -> Mapping[str, Encoding]:
     """The quantised weights of a resolved view."""
-    return {name: e for name, info in view.entries.items() for e in info.encodings}
+    quantised = ((name, info) for name, info in view.entries.items() if type(info.pieces[0]) is Encoded)
+    return {name: e for name, info in quantised for e in info.encodings}
 
 
 def found_formats(view: FileView) -> list[FoundFormat]:

@@ -40,6 +40,12 @@ def matches(pattern: str, name: str) -> bool:
     return any(compiled(choice).fullmatch(name) for choice in expanded(pattern))
 
 
+@cache
+def pattern_set(patterns: tuple[str, ...]) -> PatternSet:
+    """`PatternSet`, made once for the same patterns."""
+    return PatternSet(patterns)
+
+
 class PatternSet:
     """Many patterns, asked at once."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from wancore.checkpoints.names import Names, remembered
 from wancore.checkpoints.view import FileView
 
 #: What transformer files have been seen with. The longest that fits is taken off first.
@@ -30,12 +31,22 @@ def peel_prefix(view: FileView, prefixes: Sequence[str] = TRANSFORMER_PREFIXES) 
     """
     if any(name.startswith(ALL_IN_ONE) for name in view.entries) and ALL_IN_ONE in prefixes:
         view = view.renamed({n: n for n in view.entries if not n.startswith(OTHER_MODELS)})
-    names = {name: name for name in view.entries}
-    peeled = ""
-    while prefix := common_prefix(names.values(), prefixes):
-        names = {old: new.removeprefix(prefix) for old, new in names.items()}
-        peeled += prefix
-    return Peeled(view.renamed({old: without_compiled(new) for old, new in names.items()}), peeled)
+    prefix, changed = peeled(view.names, tuple(prefixes))
+    return Peeled(
+        view.renamed({old: changed.get(old, old) for old in view.entries}) if changed else view, prefix
+    )
+
+
+@remembered
+def peeled(names: Names, prefixes: tuple[str, ...]) -> tuple[str, Mapping[str, str]]:
+    """What all come off, and the new names of those that change."""
+    renamed = {name: name for name in names}
+    off = ""
+    while prefix := common_prefix(renamed.values(), prefixes):
+        renamed = {old: new.removeprefix(prefix) for old, new in renamed.items()}
+        off += prefix
+    new_names = ((old, without_compiled(new)) for old, new in renamed.items())
+    return off, {old: new for old, new in new_names if old != new}
 
 
 def common_prefix(names: Iterable[str], prefixes: Sequence[str]) -> str:

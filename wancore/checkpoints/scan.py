@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,9 +14,10 @@ from typing import Any
 
 from wancore.checkpoints.candidates import checkpoints_in
 from wancore.checkpoints.container import PICKLE_SUFFIXES
-from wancore.checkpoints.inspect import inspect
+from wancore.checkpoints.inspect import checkpoint_report, inspect
 from wancore.checkpoints.recognise import Recogniser
 from wancore.checkpoints.report import Identity, Report, json_types
+from wancore.checkpoints.twins import Twins
 from wancore.errors import CheckpointError
 
 MANY = 1000  # files from which on other processes are worth starting
@@ -68,17 +71,32 @@ def batches(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
 
 
 def look_at_all(root: Path, paths: Iterable[Path], families: Families) -> list[Found]:
-    installed = families()
-    return [found_at(root, path, installed) for path in paths]
+    installed, twins = families(), Twins()
+    with without_collector():
+        return [found_at(root, path, installed, twins) for path in paths]
 
 
-def found_at(root: Path, path: Path, families: Sequence[Recogniser]) -> Found:
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Thousands of small tuples make it run over all that is there again and again, for nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def found_at(root: Path, path: Path, families: Sequence[Recogniser], twins: Twins) -> Found:
     name = path.relative_to(root).as_posix()
     if path.suffix in PICKLE_SUFFIXES:
         advice = "not opened; `wancore convert` turns it into safetensors"
         return Found(name, "a pickle file", bytes=size_of(path), problems=(advice,))
     try:
-        return of_report(name, inspect(path, families))
+        looked = twins.looked(path)
+        report = checkpoint_report(looked, families) if looked is not None else inspect(path, families)
+        return of_report(name, report)
     except CheckpointError as error:
         return Found(name, "unreadable", bytes=size_of(path), problems=(error.problem,))
 

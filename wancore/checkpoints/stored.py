@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import torch
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 MakeWeight = Callable[["Mapping[str, torch.Tensor]", tuple[int, ...]], "Weight"]
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A tensor stored as `name` in `file`, or its rows [first, end) if `rows` is given."""
 
     file: Path
@@ -73,8 +72,7 @@ class Encoded:
         return tuple(file for part in self.encoding.parts.values() for file in part.files)
 
 
-@dataclass(frozen=True)
-class TensorInfo:
+class TensorInfo(NamedTuple):
     """One tensor of a view: `dtype` in safetensors' spelling, and the pieces its data is made of.
 
     Several pieces are stacked along the first axis; the result is seen in `shape`. For a quantised
@@ -88,6 +86,8 @@ class TensorInfo:
 
     @property
     def files(self) -> tuple[Path, ...]:
+        if len(self.pieces) == 1 and isinstance(only := self.pieces[0], Piece):
+            return (only.file,)
         return tuple(f for p in self.pieces for f in ((p.file,) if isinstance(p, Piece) else p.files))
 
     @property
@@ -99,3 +99,8 @@ class TensorInfo:
     @property
     def encodings(self) -> tuple[Encoding, ...]:
         return tuple(p.encoding for p in self.pieces if isinstance(p, Encoded))
+
+
+def with_rows(piece: Piece | Encoded, rows: tuple[int, int]) -> Piece | Encoded:
+    """Only the rows [first, end) of what `piece` was made from."""
+    return piece._replace(rows=rows) if isinstance(piece, Piece) else replace(piece, rows=rows)

@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wancore.checkpoints.names import Names, name_set
 from wancore.checkpoints.reader import Reader
-from wancore.checkpoints.stored import Encoded, Piece, TensorInfo
+from wancore.checkpoints.stored import Encoded, Piece, TensorInfo, with_rows
 from wancore.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -44,10 +46,30 @@ class FileView:
             raise CheckpointError(self.path, "is missing", name)
         return self.entries[name].shape
 
-    @property
+    @cached_property
+    def names(self) -> Names:
+        """All names, as the key of what follows from them alone."""
+        return name_set(self.entries)
+
+    def at(self, path: Path, metadata: Mapping[str, str]) -> FileView:
+        """These tensors as another file of the same header has them, for recognition: data is this file's."""
+        view = replace(self, path=path, metadata=metadata)
+        known = {name: value for name, value in self.__dict__.items() if name in ("names", "files")}
+        view.__dict__.update(known)
+        return view
+
+    @cached_property
     def files(self) -> tuple[Path, ...]:
         """The files that hold the view's tensors."""
-        return tuple(dict.fromkeys(file for info in self.entries.values() for file in info.files))
+        found: dict[Path, None] = {}
+        last: Path | None = None
+        for info in self.entries.values():
+            first = info.pieces[0]
+            if type(first) is Piece and first.file is last and len(info.pieces) == 1:
+                continue
+            found |= dict.fromkeys(info.files)
+            last = first.file if isinstance(first, Piece) else None
+        return tuple(found)
 
     def holds(self, name: str, shape: tuple[int, ...]) -> bool:
         """Whether the tensor `name` has `shape`, or is a quantised one that was padded from it."""
@@ -88,8 +110,8 @@ class FileView:
             first = piece.rows[0] if piece.rows else 0
             for i, new in enumerate(parts):
                 rows = (first + i * height, first + (i + 1) * height)
-                shape, pieces = (height, *whole.shape[1:]), (replace(piece, rows=rows),)
-                entries[new] = replace(whole, shape=shape, nbytes=whole.nbytes // count, pieces=pieces)
+                shape, pieces = (height, *whole.shape[1:]), (with_rows(piece, rows),)
+                entries[new] = TensorInfo(whole.dtype, shape, whole.nbytes // count, pieces)
         return replace(self, entries=entries)
 
     def joined_rows(self, joins: Mapping[str, Sequence[str]]) -> FileView:
@@ -123,7 +145,7 @@ class FileView:
             if math.prod(shape) != math.prod(entries[name].shape):
                 problem = f"{list(entries[name].shape)} cannot be seen as {list(shape)}"
                 raise CheckpointError(self.path, problem, name)
-            entries[name] = replace(entries[name], shape=tuple(shape))
+            entries[name] = entries[name]._replace(shape=tuple(shape))
         return replace(self, entries=entries)
 
     def cropped(self, shapes: Mapping[str, tuple[int, ...]]) -> FileView:
@@ -136,7 +158,7 @@ class FileView:
             if not self.holds(name, shape):
                 problem = f"has shape {list(self.shape(name))}, not {list(shape)}"
                 raise CheckpointError(self.path, problem, name)
-            entries[name] = replace(entries[name], shape=shape)
+            entries[name] = entries[name]._replace(shape=shape)
         return replace(self, entries=entries)
 
     @contextmanager

@@ -14,18 +14,20 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def transformer_shapes(kind: Kind) -> Shapes:
-    return expected_keys(
-        BaseSpec(
-            dim=sizes.DIM,
-            ffn_dim=sizes.FFN,
-            num_layers=sizes.LAYERS,
-            in_dim=kind.in_dim,
-            out_dim=kind.channels,
-            patch_size=(1, 2, 2),
-            freq_dim=sizes.FREQ,
-            text_dim=sizes.TEXT,
-            image_dim=sizes.IMAGE if kind.clip else None,
-            image_positions=2 * sizes.IMAGE_TOKENS if kind.positions else None,
+    return dict(
+        expected_keys(
+            BaseSpec(
+                dim=sizes.DIM,
+                ffn_dim=sizes.FFN,
+                num_layers=sizes.LAYERS,
+                in_dim=kind.in_dim,
+                out_dim=kind.channels,
+                patch_size=(1, 2, 2),
+                freq_dim=sizes.FREQ,
+                text_dim=sizes.TEXT,
+                image_dim=sizes.IMAGE if kind.clip else None,
+                image_positions=2 * sizes.IMAGE_TOKENS if kind.positions else None,
+            )
         )
     )
 

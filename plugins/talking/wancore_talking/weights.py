@@ -12,8 +12,8 @@ import torch
 from wancore.checkpoints.base_keys import base_patterns, has_base
 from wancore.checkpoints.canonical import to_canonical
 from wancore.checkpoints.claim import Claim, hinted
+from wancore.checkpoints.fingerprint import all_fit
 from wancore.checkpoints.load import load_module
-from wancore.checkpoints.pattern import PatternSet
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
 from wancore.plugins.family import Base, Place
@@ -33,8 +33,7 @@ def recognise(file: FileView, family: str, words: Sequence[str], others: Sequenc
     if "blocks.0.audio_cross_attn.kv_linear.weight" not in view or not projection_name(view):
         return None
     whole = has_base(view)
-    patterns = PatternSet((*KEYS, *(base_patterns() if whole else ())))
-    if not all(name in patterns for name in view.entries):
+    if not all_fit((*KEYS, *(base_patterns() if whole else ())), view.names):
         return None
     return Claim(
         "merged" if whole else "module",

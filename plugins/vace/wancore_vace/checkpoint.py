@@ -19,6 +19,7 @@ from wancore_vace.keys import RENAMES
 from wancore_vace.parameters import Parameters
 from wancore_vace.roles import sources
 
+NAMES = KeyMap.of(RENAMES)
 BLOCK = re.compile(r"vace_blocks\.(\d+)\.after_proj\.weight")
 PATCH = "vace_patch_embedding.weight"
 SIZES = {1536: "1.3b", 5120: "14b"}
@@ -26,7 +27,7 @@ SIZES = {1536: "1.3b", 5120: "14b"}
 
 def recognise(file: FileView) -> Claim | None:
     """VACE's blocks, with the text-to-video model they belong to or alone."""
-    view = to_canonical(file, KeyMap.of(RENAMES))
+    view = to_canonical(file, NAMES)
     if "vace_blocks.0.after_proj.weight" not in view or PATCH not in view:
         return None
     variant = SIZES.get(view.shape(PATCH)[0], "")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from wancore.checkpoints.base_keys import base_patterns, base_spec, has_base
+from wancore.checkpoints.base_keys import base_spec, extra_keys, has_base
 from wancore.checkpoints.canonical import to_canonical
 from wancore.checkpoints.claim import Claim
-from wancore.checkpoints.pattern import PatternSet
 from wancore.checkpoints.view import FileView
 from wancore_wan.variants import variant_of
 
@@ -17,10 +16,7 @@ def recognise(file: FileView) -> Claim | None:
     file is used for decides.
     """
     view = to_canonical(file)
-    if not has_base(view):
-        return None
-    patterns = PatternSet(base_patterns())
-    if not all(name in patterns for name in view.entries):
+    if not has_base(view) or extra_keys(view):
         return None
     variant = variant_of(base_spec(view), view)
     if variant is None:
