@@ -70,3 +70,17 @@ def test_what_is_no_case(wancore, tmp_path):
     done = wancore("parity", tmp_path)
     assert done.returncode == 1 and done.stdout == "0 passed, 0 failed, 0 skipped\n"
     assert wancore("parity", tmp_path / "nothing").returncode == 2
+
+
+def test_other_types_are_measured_beside_plain_pytorch(wancore, case):
+    network = CASE.parent / "_encoders" / "clip_visual.safetensors"
+    done = wancore("parity", network, case, "--dtype", "bfloat16")
+    figures = dict(word.split("=") for word in done.stdout.splitlines()[0].split() if "=" in word)
+    assert done.returncode == 0 and done.stdout.startswith("PASS _encoders/clip_visual")
+    assert float(figures["plain"]) > 1e-4 and float(figures["rel"]) <= 3 * float(figures["plain"])
+    assert "SKIP _encoders/umt5_buckets" in done.stdout
+
+
+def test_places_that_do_not_exist(wancore, case):
+    assert "accepted: float32, bfloat16, float16" in wancore("parity", case, "--dtype", "fp4").stderr
+    assert "device" in wancore("parity", case, "--device", "nowhere").stderr

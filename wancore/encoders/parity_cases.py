@@ -26,7 +26,7 @@ def umt5_wan(case: Case) -> Outputs:
     """The encoder's output at every position, and the zero-padded context the transformer receives."""
     ids, mask = case.inputs["ids"], case.inputs["mask"]
     with case.checkpoint() as folder:
-        states = load_umt5(folder, dtype=torch.float32)(ids, mask)
+        states = load_umt5(folder, **case.place)(ids, mask).float()
     return {"encoder": states, "context": zero_padded(states, mask)}
 
 
@@ -34,7 +34,7 @@ def umt5_hf(case: Case) -> Outputs:
     """The encoder's output at real tokens, zero at padding."""
     ids, mask = case.inputs["ids"], case.inputs["mask"]
     with case.checkpoint() as folder:
-        states = load_umt5(folder, dtype=torch.float32)(ids, mask)
+        states = load_umt5(folder, **case.place)(ids, mask).float()
     return {"encoder": zero_padded(states, mask)}
 
 
@@ -87,13 +87,13 @@ def counted(pairs: list[list[Any]]) -> torch.Tensor:
 def clip_visual(case: Case) -> Outputs:
     """Upstream keys and preprocessing, one image in [-1, 1]."""
     with case.checkpoint(clip_json(case.config)) as folder:
-        return {"tokens": load_image_encoder(folder).encode([case.inputs["image"]])}
+        return {"tokens": load_image_encoder(folder, **case.place).encode([case.inputs["image"]])}
 
 
 def clip_visual_hf(case: Case) -> Outputs:
     """Hugging Face keys, pixels already normalised."""
     with case.checkpoint(clip_json(case.config)) as folder:
-        return {"tokens": load_image_encoder(folder).encode_pixels(case.inputs["pixels"][None])}
+        return {"tokens": load_image_encoder(folder, **case.place).encode_pixels(case.inputs["pixels"][None])}
 
 
 def clip_vision(case: Case) -> Outputs:
@@ -103,7 +103,7 @@ def clip_vision(case: Case) -> Outputs:
     """
     images = [case.inputs[name] for name in sorted(case.inputs) if name.startswith("image_")]
     with case.checkpoint(clip_json(case.config["vit"])) as folder:
-        return {"features": load_image_encoder(folder).encode(images)}
+        return {"features": load_image_encoder(folder, **case.place).encode(images)}
 
 
 def clip_json(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def wav2vec2_interp(case: Case) -> Outputs:
     """Hidden states with and without resampling to video frames."""
     audio = case.inputs["audio"]
     with case.checkpoint(case.config["model"]) as folder:
-        encoder = load_wav2vec2(folder)
+        encoder = load_wav2vec2(folder, **case.place)
         plain, resampled = encoder(audio), encoder(audio, frames=case.config["seq_len"])
     return {
         "all_layers_plain": plain,

@@ -19,14 +19,23 @@ from wancore.parity import seeded
 if TYPE_CHECKING:
     import torch
 
+    from wancore.kernels.attention import Attend
+
 
 @dataclass(frozen=True)
 class Case:
-    """A golden file, read. Arrays keep their `in.`, `mid.`, `out.` prefixes in `arrays`."""
+    """A golden file, read. Arrays keep their `in.`, `mid.`, `out.` prefixes in `arrays`.
+
+    `device`, `dtype`: where and in what kinds that are `placed` compute; `plain`: with PyTorch's own
+    operations only.
+    """
 
     path: Path
     meta: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
+    device: str = "cpu"
+    dtype: str = "float32"
+    plain: bool = False
 
     @classmethod
     def load(cls, path: Path) -> Case:
@@ -58,7 +67,21 @@ class Case:
         arrays = {k: v for k, v in self.arrays.items() if k.startswith("in.")}
         for name, made in self.meta.get("generated_inputs", {}).items():
             arrays[name] = seeded.tensor(made["tensor"], made["shape"], made["scale"])
-        return {k[3:]: torch.from_numpy(np.array(v)) for k, v in arrays.items()}
+        return {k[3:]: torch.from_numpy(np.array(v)).to(self.device) for k, v in arrays.items()}
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """`device` and `dtype`, as loaders take them."""
+        import torch
+
+        return {"device": self.device, "dtype": getattr(torch, self.dtype)}
+
+    @property
+    def attend(self) -> Attend:
+        """Attention as the engine has it; `plain`: PyTorch's."""
+        from wancore.kernels.attention import Attention, sdpa
+
+        return sdpa if self.plain else Attention()
 
     def numbered(self, prefix: str) -> list[torch.Tensor]:
         """Inputs `prefix0`, `prefix1`, … in order."""

@@ -38,6 +38,7 @@ class Kind:
     declaring kinds imports neither torch nor the family's code.
     `tolerance` bounds max|out - ref| / max(max|ref|, 1e-6) per array (float32, CPU).
     `pixel_fraction` is the share of differing uint8 pixels allowed in pictures drawn by OpenCV.
+    `placed`: the handler computes where the case says, so that it can be run on a GPU and in other types.
     """
 
     family: str
@@ -45,6 +46,7 @@ class Kind:
     handler: Handler | str
     tolerance: float = 1e-4
     pixel_fraction: float = 0.0
+    placed: bool = False
 
     def resolve(self) -> Handler:
         if not isinstance(self.handler, str):

@@ -10,8 +10,8 @@ from typing import Literal
 
 from wancore.checkpoints.header import HeaderError, read_header
 from wancore.parity.case import Case
-from wancore.parity.compare import compare
-from wancore.parity.kind import Kind, Result
+from wancore.parity.kind import Kind
+from wancore.parity.place import Place, judge
 
 Status = Literal["PASS", "FAIL", "SKIP"]
 Kinds = Mapping[str, Mapping[str, Kind]]  # family -> kind -> handler
@@ -63,14 +63,21 @@ def is_case(file: Path) -> bool:
         return False
 
 
-def run(paths: Iterable[Path], kinds: Kinds, families: Iterable[str]) -> Iterator[Outcome]:
-    """Runs every case; `families` are the installed ones, whose unknown kinds fail instead of skip."""
+def run(
+    paths: Iterable[Path], kinds: Kinds, families: Iterable[str], place: Place | None = None
+) -> Iterator[Outcome]:
+    """Runs every case; `families` are the installed ones, whose unknown kinds fail instead of skip.
+
+    `place`: where and in what the networks compute, instead of float32 on the CPU; other cases are skipped.
+    """
     installed = set(families) | {name for name in kinds if not name.startswith("_")}
     for file, shown in find_cases(paths):
-        yield run_case(file, shown, kinds, installed)
+        yield run_case(file, shown, kinds, installed, place)
 
 
-def run_case(file: Path, shown: str, kinds: Kinds, installed: set[str]) -> Outcome:
+def run_case(
+    file: Path, shown: str, kinds: Kinds, installed: set[str], place: Place | None = None
+) -> Outcome:
     try:
         case = Case.load(file)
         name = f"{case.family}/{case.kind}"
@@ -81,19 +88,20 @@ def run_case(file: Path, shown: str, kinds: Kinds, installed: set[str]) -> Outco
         known = case.family in installed or case.family in kinds
         reason = f"no handler for kind {case.kind!r}" if known else f"{case.family} is not installed"
         return Outcome("FAIL" if known else "SKIP", name, shown, reason=reason)
-    return run_handler(case, kind, name, shown)
+    if place is not None and not kind.placed:
+        return Outcome("SKIP", name, shown, reason="no network, or not one that can be placed")
+    return run_handler(case, kind, name, shown, place or Place())
 
 
-def run_handler(case: Case, kind: Kind, name: str, shown: str) -> Outcome:
+def run_handler(case: Case, kind: Kind, name: str, shown: str, place: Place = Place()) -> Outcome:
     try:
-        computed = kind.resolve()(case)
-        result = computed if isinstance(computed, Result) else Result(outputs=computed)
-        verdict = compare(case, kind, result)
+        judged = judge(case, kind, place)
     except Exception as error:
         return Outcome("FAIL", name, shown, tolerance=kind.tolerance, reason=one_line(error))
+    verdict = judged.verdict
     status: Status = "FAIL" if verdict.problems else "PASS"
-    reason = "; ".join(verdict.problems[:3])
-    return Outcome(status, name, shown, verdict.max_abs, verdict.rel, kind.tolerance, reason)
+    reason = "; ".join(filter(None, (judged.beside, *verdict.problems[:3])))
+    return Outcome(status, name, shown, verdict.max_abs, verdict.rel, judged.tolerance, reason)
 
 
 def one_line(error: Exception) -> str:

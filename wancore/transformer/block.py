@@ -76,6 +76,7 @@ class Block(nn.Module):
             part.pieces.tap(plain_rows(n), part.values.data)  # type: ignore[misc]
         attended, seen = self.self_attn(n, stream, parts)
         x = self.read_text(x.plus(attended, gate), stream, keys, parts)
+        del n, attended  # a tensor of all rows each, which the feed-forward has better use for
         x = after(x, [(p.pieces.after_cross, (p.values.data, s)) for p, s in zip(parts, seen, strict=True)])
         x, n = x.normed(Modulated(ffn_shift, ffn_scale), self.eps, form_for(self.ffn[0]))
         x = x.plus(feed_forward(n, self.ffn[0], self.ffn[2]), ffn_gate).plus_rows(hints)

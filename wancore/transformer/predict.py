@@ -85,7 +85,8 @@ def predict(model: WanTransformer, inputs: Inputs, attached: Attached | None = N
                 inputs.text.text, inputs.text.image, inputs.text.keys, None,
             )  # fmt: skip
             bound = attached.bind(context, inputs.data, inputs.scope)
-        rows = torch.cat([x, *(inputs.segments[i].tokens.to(x) for i in layout.order)])
+        segments = [inputs.segments[i].tokens.to(x) for i in layout.order]
+        rows = torch.cat([x, *segments]) if segments else x
         out: Tensor = model(rows, e0, stream, inputs.text.keys, bound.parts, bound.chains, inputs.skip)
         return out[: layout.canvas.rows]
 

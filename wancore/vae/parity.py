@@ -5,7 +5,7 @@ from __future__ import annotations
 from wancore.parity.kind import Kind
 
 KINDS: tuple[Kind, ...] = tuple(
-    Kind("_vae", kind, f"wancore.vae.parity_cases:{kind}")
+    Kind("_vae", kind, f"wancore.vae.parity_cases:{kind}", placed=kind.startswith("vae"))
     for kind in (
         "latent_rgb",
         "taehv_case",

@@ -29,7 +29,7 @@ def loaded(case: Case) -> Iterator[Vae]:
             statistics = LatentStatistics(tuple(config["latents_mean"]), tuple(config["latents_std"]))
         else:
             statistics = LatentStatistics.identity(config["model"]["z_dim"])
-        yield load_vae(folder, statistics=statistics)
+        yield load_vae(folder, statistics=statistics, **case.place)
 
 
 def vae_encode(case: Case) -> Outputs:

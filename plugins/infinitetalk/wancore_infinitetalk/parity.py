@@ -7,7 +7,7 @@ from wancore.parity import Kind
 CASES = "wancore_talking.parity_cases"
 
 KINDS = (
-    Kind("infinitetalk", "transformer", "wancore_talking.parity_forward:transformer"),
+    Kind("infinitetalk", "transformer", "wancore_talking.parity_forward:transformer", placed=True),
     Kind("infinitetalk", "audio_proj", f"{CASES}:audio_proj"),
     Kind("infinitetalk", "apg", f"{CASES}:apg"),
     Kind("infinitetalk", "cfg", f"{CASES}:cfg"),

@@ -8,6 +8,6 @@ CASES = "wancore_recammaster.parity_cases"
 
 KINDS = (
     Kind("recammaster", "camera", f"{CASES}:camera"),
-    Kind("recammaster", "forward", f"{CASES}:forward"),
+    Kind("recammaster", "forward", f"{CASES}:forward", placed=True),
     Kind("recammaster", "sampling_loop", f"{CASES}:sampling_loop"),
 )

@@ -64,8 +64,8 @@ class Loaded:
         with case.checkpoint({**case.config, "text_len": rows}) as folder:
             views = split(ExpertFiles(folder), (family,))
             base = Base(transformer_config(views[BASE]))
-            model = load_transformer(views[BASE])
-            adapter = family.adapter(base, views[family.id], Place(CPU, torch.float32))
+            model = load_transformer(views[BASE], attend=case.attend, **case.place)
+            adapter = family.adapter(base, views[family.id], Place(model.device, model.dtype))
         return cls(base, LoadedExpert(model, Attached({SLOT: adapter}, base.transformer.num_layers)))
 
     def canvas(self, x: Tensor) -> Canvas:
@@ -74,7 +74,9 @@ class Loaded:
 
     def predict(self, case: Case, x: Tensor, camera: Tensor, segments: tuple[Segment, ...] = ()) -> Tensor:
         model = self.expert.model
-        layout = build_layout(self.canvas(x), model.frequencies, segments=segments, frame_levels=True)
+        layout = build_layout(
+            self.canvas(x), model.frequencies, segments=segments, frame_levels=True, device=model.device
+        )
         text = EmbeddedText.of(model, case.inputs["context"][0])
         inputs = Inputs(x, case.inputs["timestep"], layout, text, segments, {SLOT: camera})
         return predict(model, inputs, self.expert.attached)

@@ -40,9 +40,9 @@ class Loaded:
     def of(cls, case: Case) -> Loaded:
         with case.checkpoint(case.config) as folder:
             views = owned(open_transformer(folder), [base_owner(), Owner(SLOT, KEYS)])
-            model = load_transformer(views[BASE])
+            model = load_transformer(views[BASE], attend=case.attend, **case.place)
             base = Base(transformer_config(views[BASE]))
-            adapter = load_adapter(base, views[SLOT], Place(torch.device("cpu"), torch.float32))
+            adapter = load_adapter(base, views[SLOT], Place(torch.device(case.device), case.place["dtype"]))
         return cls(case, model, Attached({SLOT: adapter}, model.config.num_layers))
 
     def predict(
@@ -60,7 +60,7 @@ class Loaded:
         inputs = Inputs(
             torch.cat((x, self.case.inputs["y"])),
             t,
-            build_layout(canvas, self.model.frequencies),
+            build_layout(canvas, self.model.frequencies, device=self.case.device),
             EmbeddedText.of(self.model, text, self.case.inputs["clip_fea"][0]),
             data={SLOT: variants[variant]},
             scope=Scope(variants={SLOT: variant}),

@@ -10,7 +10,7 @@ CASES, TASKS = "wancore_vace.parity_cases", "wancore_vace.parity_tasks"
 DRAWN = 0.01
 
 KINDS = (
-    Kind("vace", "forward", f"{CASES}:forward"),
+    Kind("vace", "forward", f"{CASES}:forward", placed=True),
     Kind("vace", "context", f"{CASES}:context"),
     Kind("vace", "reference_letterbox", f"{CASES}:reference_letterbox"),
     Kind("vace", "video_sampling", f"{CASES}:video_sampling"),

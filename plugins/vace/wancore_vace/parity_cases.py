@@ -37,8 +37,10 @@ def forward(case: Case) -> Mapping[str, Tensor]:
     with case.checkpoint(config) as folder:
         views = split(ExpertFiles(folder), (family,))
         base = Base(transformer_config(views[BASE]))
-        model = load_transformer(views[BASE])
-        adapter = family.adapter(base, views[family.id], Place(CPU, torch.float32))
+        model = load_transformer(views[BASE], attend=case.attend, **case.place)
+        adapter = family.adapter(
+            base, views[family.id], Place(torch.device(case.device), case.place["dtype"])
+        )
     contexts, scales = (
         case.numbered("vace_context_") or [case.inputs["vace_context"]],
         case.inputs["vace_scale"],
@@ -51,7 +53,7 @@ def forward(case: Case) -> Mapping[str, Tensor]:
     inputs = Inputs(
         x,
         case.inputs["t"],
-        build_layout(canvas, model.frequencies),
+        build_layout(canvas, model.frequencies, device=case.device),
         EmbeddedText.of(model, case.inputs["context"]),
         data={family.id: guides},
     )

@@ -28,13 +28,13 @@ from wancore_wan.sizes import area_size, covered_size
 def forward(case: Case) -> Mapping[str, Tensor]:
     """All samples of the case in one batch."""
     with case.checkpoint(case.config["model"]) as folder:
-        model = load_transformer(folder)
+        model = load_transformer(folder, attend=case.attend, **case.place)
     latents, channels, texts = case.numbered("x"), case.numbered("y"), case.numbered("context")
     batch = []
     for i, x in enumerate(latents):
         canvas = canvas_of(x, model)
         clock, t = clock_of(case.inputs["t"][i], canvas)
-        layout = build_layout(canvas, model.frequencies, clock)
+        layout = build_layout(canvas, model.frequencies, clock, device=case.device)
         text = EmbeddedText.of(model, texts[i], image_features(case, model, i, len(latents)))
         batch.append(Inputs(torch.cat((x, channels[i])) if channels else x, t, layout, text))
     return {f"v{i}": velocity for i, velocity in enumerate(predict_batch(model, batch))}
