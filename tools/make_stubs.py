@@ -17,7 +17,8 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The protos name themselves wancore/v1/...; their Python lives where it cannot hide the engine's package.
-MOVED = {"wancore.v1": "wancore_proto.v1"}
+MOVED = {"wancore.v1": "wancore_proto.v1", "wancore.v1alpha": "wancore_proto.v1alpha"}
+VERSIONS = ("v1", "v1alpha")
 
 
 def googleapis() -> Path:
@@ -29,14 +30,14 @@ def googleapis() -> Path:
 
 def generate(out: Path) -> dict[Path, bytes]:
     """Every generated file, by its place in the tree."""
-    public = sorted((ROOT / "proto/wancore/v1").glob("*.proto"))
+    public = sorted(p for v in VERSIONS for p in (ROOT / "proto/wancore" / v).glob("*.proto"))
     wire = ROOT / "server/wancore_server/wire"
     include = [f"-I{ROOT / 'proto'}", f"-I{googleapis()}", f"-I{builtin()}"]
     run([*include, *outputs(out / "public", grpc=True), *map(str, public)])
     run([*include, f"-I{wire}", *outputs(out / "wire", grpc=False), str(wire / "wire.proto")])
     result = {}
-    for path in sorted((out / "public/wancore/v1").iterdir()):
-        result[ROOT / "proto/wancore_proto/v1" / path.name] = moved(path.read_text()).encode()
+    for path in sorted(p for v in VERSIONS for p in (out / "public/wancore" / v).iterdir()):
+        result[ROOT / "proto/wancore_proto" / path.parent.name / path.name] = moved(path.read_text()).encode()
     for path in sorted((out / "wire").iterdir()):
         result[wire / path.name] = moved(path.read_text()).encode()
     return result

@@ -15,9 +15,9 @@ from make_stubs import ROOT, builtin, googleapis, run
 RELEASED = ROOT / "proto" / "released" / "v1.binpb"
 
 
-def described(with_comments: bool = False) -> FileDescriptorSet:
-    """The descriptor set of proto/wancore/v1, without what it imports."""
-    protos = sorted((ROOT / "proto/wancore/v1").glob("*.proto"))
+def described(with_comments: bool = False, version: str = "v1") -> FileDescriptorSet:
+    """The descriptor set of proto/wancore/VERSION, without what it imports."""
+    protos = sorted((ROOT / "proto/wancore" / version).glob("*.proto"))
     include = [f"-I{ROOT / 'proto'}", f"-I{googleapis()}", f"-I{builtin()}"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "set.binpb"

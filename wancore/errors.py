@@ -44,6 +44,19 @@ class Conflict(WancoreError):
         super().__init__(f"{first} and {second} cannot be combined: both need {resource}")
 
 
+class MemoryShortage(WancoreError):
+    """Memory of the device that a request does not fit into.
+
+    `needed`, `free`: bytes, None where they are not known; `would_fit`: what would help, as a phrase.
+    """
+
+    def __init__(self, needed: int | None, free: int | None, would_fit: str) -> None:
+        self.needed, self.free, self.would_fit = needed, free, would_fit
+        needs = f"{needed / 1e9:.1f} GB are needed" if needed is not None else "there is too little"
+        has = f", {free / 1e9:.1f} GB may be used" if free is not None else ""
+        super().__init__(f"GPU memory: {needs}{has}; what would fit: {would_fit}")
+
+
 def shown(value: object, limit: int = 120) -> str:
     """`repr` of a user's value, cut to a length that fits a message."""
     text = repr(value)

@@ -54,7 +54,8 @@ class Heard:
 class Live:
     """`roles` arrive while the request runs; `rate` samples a second. Safe to use from several threads.
 
-    `allowed`: how many blocks may begin; None: any number.
+    `allowed`: how many blocks may begin; None: any number. `on_wait` is told when the engine begins to wait
+    for any of this (True), and when that is over.
     """
 
     def __init__(self, roles: Iterable[str] = ("audio",), rate: int = 16_000, allowed: int | None = None):
@@ -64,6 +65,7 @@ class Live:
         self.steerings: deque[Steering] = deque()
         self.closed = self.paused = False
         self.lease_until: float | None = None
+        self.on_wait: Callable[[bool], None] = lambda waiting: None
 
     def push(self, samples: Samples, role: str = "audio") -> None:
         """More sound: float32 [S], mono, full scale 1. Raises `InvalidInput` after its end."""
@@ -151,10 +153,15 @@ class Live:
 
     def wait(self, ready: Callable[[], bool]) -> None:
         """With the condition held."""
+        waited = False
         while not self.closed and not ready():
+            if not waited:
+                self.on_wait(waited := True)
             left = None if self.lease_until is None else self.lease_until - time.monotonic()
             if left is not None and left <= 0:
                 raise LiveClosed("the lease of this session was not renewed")
             self.changed.wait(left)
+        if waited:
+            self.on_wait(False)
         if self.closed:
             raise LiveClosed("the session was closed")

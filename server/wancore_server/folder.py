@@ -32,7 +32,9 @@ class DataFolder:
         for name in ("scratch", "assets", "uploads"):
             (path / name).mkdir(exist_ok=True, mode=0o700)
         for left in (path / "scratch").iterdir():
-            if left.is_file():
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
                 left.unlink()
 
     @property

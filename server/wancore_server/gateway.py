@@ -23,6 +23,7 @@ from wancore_proto.v1 import (
     job_service_pb2,
     job_service_pb2_grpc,
 )
+from wancore_proto.v1alpha import session_service_pb2, session_service_pb2_grpc
 
 from wancore.errors import WancoreError
 from wancore_server import failpoints
@@ -55,6 +56,9 @@ from wancore_server.services.assets import AssetServicer
 from wancore_server.services.catalog import CatalogServicer
 from wancore_server.services.guard import CALLS_PER_VIEWER, Guard
 from wancore_server.services.jobs import JobServicer
+from wancore_server.services.sessions import SessionServicer
+from wancore_server.sessions.encoding import Encodings
+from wancore_server.sessions.keeper import Sessions
 from wancore_server.settings import ServerSettings
 from wancore_server.store import SqliteStore
 from wancore_server.workers.slot import Slot
@@ -67,6 +71,7 @@ SERVICES = tuple(
         (asset_service_pb2, "AssetService"),
         (catalog_service_pb2, "CatalogService"),
         (admin_service_pb2, "AdminService"),
+        (session_service_pb2, "SessionService"),
     )
 )
 
@@ -124,6 +129,8 @@ class Gateway:
             self.ledger, self.dispatcher, self.catalog, self.checker, self.store, s,
             self.housekeeping.disk_low,
         )  # fmt: skip
+        self.sessions = Sessions(self.creation, s, self.metrics, self.folder.scratch)
+        self.dispatcher.first = self.sessions.place
         viewing = Viewing(self.spool, self.tracks, self.metrics, s.heartbeat_s, s.viewer_stall_s)
         self.jobs = JobServicer(
             self.creation, self.dispatcher, viewing, self.store, s.max_viewers, self.housekeeping.delete
@@ -159,6 +166,7 @@ class Gateway:
         self.background.start(self.housekeeping.run(), "housekeeping")
         self.background.start(self.health.run(), "health")
         self.background.start(self.measure_lag(), "lag")
+        self.background.start(self.sessions.run(), "sessions")
         log.info("listening on %s", address)
         return address
 
@@ -202,6 +210,8 @@ class Gateway:
             self.slots, self.catalog, self.store, self.settings, self.share, self.begin_drain
         )
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, self.server)
+        sessions = SessionServicer(self.sessions, self.spool, Encodings(self.encoders))
+        session_service_pb2_grpc.add_SessionServiceServicer_to_server(sessions, self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health_service, self.server)
         if s.reflection if s.reflection is not None else is_local(s.address):
             names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
@@ -257,6 +267,7 @@ class Gateway:
         await self.health.not_serving()
         while self.busy() and time.monotonic() < self.drain_until:
             await asyncio.sleep(0.05)
+        self.sessions.drain()
         for slot in self.slots:
             slot.stop_attempt("drained")
         grace = time.monotonic() + min(1.0, self.settings.cancel_grace_s)
@@ -265,7 +276,7 @@ class Gateway:
         self.ended.set()
 
     def busy(self) -> bool:
-        return any(live.run is not None for live in self.ledger.lives.values())
+        return self.sessions.busy or any(live.run is not None for live in self.ledger.lives.values())
 
     async def wait(self) -> None:
         """Until it has drained; then everything is stopped, nothing is left running."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
 from wancore.events import Accepted, Event
+from wancore.live import Live
 from wancore.plugins.hookspecs import hookspec
 from wancore.request import Request
 
@@ -35,6 +36,15 @@ class CheckingRunner(Runner, Protocol):
 
         Raises `wancore.errors.InvalidInput` naming the field.
         """
+        ...
+
+
+@runtime_checkable
+class LiveRunner(Runner, Protocol):
+    """A runner whose requests can be fed while they run."""
+
+    def run_live(self, request: Request, live: Live) -> Iterator[Event]:
+        """As `Engine.generate` with `live`; `wancore.engine.blocks.transacted` makes its blocks whole."""
         ...
 
 

@@ -34,6 +34,10 @@ class Metrics:
         self.encode = self.histogram("encode_seconds", "Time to encode a block.", FAST, "encoding")
         self.spool_wait = self.counter("spool_wait_seconds", "Time that workers waited for room.")
         self.cancel = self.histogram("cancel_seconds", "From a cancel to its end.", FAST)
+        self.sessions = self.gauge("sessions", "Live sessions that have not ended.")
+        self.control_to_frame = self.histogram(
+            "control_to_frame_seconds", "From a control to the block that shows it.", FAST
+        )
         self.worker_up = self.gauge("worker_up", "1 while a worker can take jobs.", "worker")
         self.worker_restarts = self.counter("worker_restarts", "Worker processes lost.", "reason")
         self.worker_memory = self.gauge("worker_memory_bytes", "Resident memory.", "worker")

@@ -21,6 +21,11 @@ def job_id(name: str, field: str = "name") -> str:
     return matched(name, "jobs", UUID, "jobs/{uuid}", field)
 
 
+def session_id(name: str, field: str = "name") -> str:
+    """The UUID in `sessions/{uuid}`. Raises `ApiError`."""
+    return matched(name, "sessions", UUID, "sessions/{uuid}", field)
+
+
 def artifact_id(name: str) -> tuple[str, int]:
     """Job and number in `jobs/{uuid}/artifacts/{n}`. Raises `ApiError`."""
     job, separator, number = name.partition("/artifacts/")

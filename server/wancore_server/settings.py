@@ -88,6 +88,19 @@ class ServerSettings(BaseSettings):
     client_ping_s: float = Field(10, gt=0, description="pings from clients closer than this are refused")
     cancel_grace_s: float = Field(10, gt=0, description="from a cancel to the signal to terminate")
     terminate_grace_s: float = Field(5, gt=0, description="from there to the kill")
+    session_idle_s: float = Field(
+        60, gt=0, description="a session ends when its client says nothing for so long"
+    )
+    session_lifetime_s: float = Field(1800, gt=0)
+    session_rejoin_s: float = Field(
+        20, gt=0, description="how long a session waits for a client that was lost"
+    )
+    session_stall_s: float = Field(7, gt=0, description="as viewer_stall_s, for the stream of a session")
+    session_lease_s: float = Field(
+        5, gt=0, description="how often a worker's lease is renewed; four late: lost"
+    )
+    session_audio_s: float = Field(60, gt=0, description="most sound of an input beyond what was used")
+    session_kept_s: float = Field(600, gt=0, description="how long GetSession knows of one that has ended")
     worker_beat_s: float = Field(1, gt=0)
     worker_silence_s: float = Field(10, gt=0)
     worker_patience_s: float = Field(60, gt=0, description="silence allowed while loading or compiling")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from wancore_client import Client, InvalidRequest
-from wancore_client.spec import job_spec
-from wancore_proto.v1 import job_pb2, job_service_pb2
+from typer.testing import CliRunner
+from wancore_client import Client, InvalidRequest, Refused, WancoreClientError
+from wancore_client.cli import app
 from wancore_recammaster.names import PRESETS
 
 from plugins.recammaster.tests.making import make_merged as make_recammaster
 from plugins.recammaster.tests.making import write_video
+from plugins.talking.tests.tiny import speech, write_module, write_speech_encoder, write_wav
 from plugins.vace.tests.making import make_merged, make_module, write_inputs
 from plugins.vace.tests.tasks import TASKS
 from tests.engine.tiny import Made, engine, small
@@ -31,19 +32,26 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_merged(base, root / "vace")
     make_recammaster(base, root / "recammaster")
     make_module(root / "diffusion_models" / "vace-module.safetensors")
+    write_module(root / "diffusion_models", "infinitetalk").rename(
+        root / "diffusion_models" / "audio-module.safetensors"
+    )
+    write_speech_encoder(base / "wav2vec2-chinese-base.safetensors")
     return root
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("inputs")
-    return {**write_inputs(folder), "source": write_video(folder / "source.mp4", 9, 64, 48)}
+    speech_file = write_wav(folder / "speech.wav", speech(1.0))
+    source = write_video(folder / "source.mp4", 9, 64, 48)
+    return {**write_inputs(folder), "source": source, "speech": speech_file}
 
 
 @pytest.fixture(scope="module")
 def client(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    plugins = ("wan", "vace", "recammaster", "infinitetalk")
     server = Server(
-        tmp_path_factory.mktemp("server"), plugins=("wan", "vace", "recammaster"), worker_silence_s=10,
+        tmp_path_factory.mktemp("server"), plugins=plugins, worker_silence_s=10,
         worker_patience_s=60, watchdog_min_s=60, probe_s=60,
     )  # fmt: skip
     server.extra_environment = {"WANCORE_MODELS": str(models), "WANCORE_MODEL": "vace"}
@@ -74,26 +82,26 @@ def test_camera(preset: str, client: Client, files: dict[str, Path]) -> None:
     assert made.shape == (9, 48, 64, 3) and made.std() > 1
 
 
-def attached(client: Client, files: dict[str, Path], **params: object) -> job_pb2.JobSpec:
-    """ReCamMaster with VACE's references on it."""
-    inputs = client.uploaded({"source_video": files["source"]})
-    spec = job_spec("a ball", model="recammaster", inputs=inputs, **QUICK)
-    use = spec.attachments.add(family="families/vace", modules=["models/vace-module"])
-    use.inputs.update(client.uploaded({"reference[0]": files["portrait"]}))
-    use.params.update(params)
-    return spec
+def references(files: dict[str, Path], **params: object) -> dict[str, object]:
+    """VACE with a reference, attached."""
+    inputs = {"reference[0]": files["portrait"]}
+    return {"family": "vace", "modules": ["vace-module"], "inputs": inputs, "params": params}
 
 
 def test_families_together(client: Client, models: Path, files: dict[str, Path]) -> None:
     """The frames are the engine's."""
-    request = job_service_pb2.CreateJobRequest(spec=attached(client, files), request_id=str(uuid.uuid4()))
-    made = frames(client.watch(client.call(client.job_calls.CreateJob, request).name))
+    source = {"source_video": files["source"]}
+    made = frames(
+        client.generate(
+            "a ball", model="recammaster", inputs=source, attachments=[references(files)], **QUICK
+        )
+    )
     use = {"name": "vace", "modules": [str(models / "diffusion_models" / "vace-module.safetensors")],
            "inputs": {"reference[0]": files["portrait"]}}  # fmt: skip
     expected = Made.of(
         engine().generate(
             small(
-                models / "recammaster", inputs={"source_video": files["source"]}, attachments=[use],
+                models / "recammaster", inputs=source, attachments=[use],
                 prompt="a ball", steps=1, guidance=(1.0,),
             )
         )
@@ -101,12 +109,45 @@ def test_families_together(client: Client, models: Path, files: dict[str, Path])
     assert np.array_equal(made, expected.frames)
 
 
+def test_a_talking_lead_on_a_text_model(client: Client, files: dict[str, Path]) -> None:
+    """With VACE attached; alone it is refused, and the sentence says what is missing."""
+    request: dict[str, Any] = {
+        "model": "t2v", "family": "infinitetalk", "modules": ["audio-module"],
+        "inputs": {"image": files["portrait"], "audio": files["speech"]},
+    }  # fmt: skip
+    made = frames(client.generate("a ball", attachments=[references(files)], **request, **QUICK))
+    assert made.shape == (9, 48, 64, 3) and made.std() > 1
+    with pytest.raises(Refused, match="text-to-video model with a family attached"):
+        client.generate("a ball", **request, **QUICK).wait()
+
+
+def test_from_the_client_s_command_line(
+    client: Client, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANCORE_ADDRESS", client.connection.address)
+    monkeypatch.setenv("WANCORE_TOKEN", client.connection.token)
+    out = tmp_path / "out.rgb"
+    given = ["generate", "--prompt", "a ball", "--model", "t2v", "--size", "64x48", "--frames", "9"]
+    given += ["--steps", "1", "--seed", "7", "--guidance", "1", "--out", str(out)]
+    attached = ["--attach", "vace:strength=0.5", "--module", "vace=vace-module"]
+    attached += ["--input", f"vace/reference[0]={files['portrait']}"]
+    done = CliRunner().invoke(app, [*given, *attached], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    use = references(files, strength=0.5)
+    expected = frames(client.generate("a ball", model="t2v", attachments=[use], **QUICK))
+    assert out.read_bytes() == expected.tobytes()
+    lost = CliRunner().invoke(app, [*given, "--input", "vace/video=x.mp4"])
+    assert lost.exit_code and "attached family" in str(lost.output) + str(lost.exception)
+
+
 def test_an_attachment_s_fields_are_checked(client: Client, files: dict[str, Path]) -> None:
-    spec = attached(client, files, strength=20)
-    request = job_service_pb2.CreateJobRequest(spec=spec, request_id=str(uuid.uuid4()), validate_only=True)
+    use = references(files, strength=20)
     with pytest.raises(InvalidRequest) as caught:
-        client.call(client.job_calls.CreateJob, request)
+        client.create("a ball", model="t2v", attachments=[use], validate_only=True, **QUICK)
     assert any("attachments" in field and "strength" in field for field in caught.value.fields)
+    for wrong in ({"famly": "vace"}, {"modules": []}):
+        with pytest.raises(WancoreClientError, match="attachments"):
+            client.create("a ball", attachments=[wrong], **QUICK)
 
 
 def test_declarations(client: Client) -> None:

@@ -6,7 +6,6 @@ One environment and one server, which runs on while the plugin changes under it.
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from wancore_client import Client, WancoreClientError
-from wancore_client.spec import job_spec
-from wancore_proto.v1 import catalog_service_pb2, job_pb2, job_service_pb2
+from wancore_proto.v1 import catalog_service_pb2, job_pb2
 
 from tests.examples.installing import Venv, build_wheel, changed
 from tests.server.harness import Server, eventually
@@ -49,14 +47,10 @@ class Town:
 
     def create(self, validate_only: bool = False, **params: Any) -> job_pb2.Job:
         """A job with the look attached."""
-        spec = job_spec("a red ball", model="t2v", **QUICK)
-        use = spec.attachments.add(family="families/film-look", modules=["models/look"])
-        use.params.update(params)
-        use.inputs.update(self.client.uploaded({"table": self.table}))
-        request = job_service_pb2.CreateJobRequest(
-            spec=spec, request_id=str(uuid.uuid4()), validate_only=validate_only
+        use = {"family": "film-look", "modules": ["look"], "inputs": {"table": self.table}, "params": params}
+        return self.client.create(
+            "a red ball", model="t2v", attachments=[use], validate_only=validate_only, **QUICK
         )
-        return self.client.call(self.client.job_calls.CreateJob, request)
 
     def with_the_look(self, **params: Any) -> np.ndarray:
         return pixels(self.client.watch(self.create(**params).name))

@@ -31,8 +31,9 @@ def test_nothing_released_is_broken() -> None:
     assert breaks(released(), described()) == []
 
 
-def test_every_element_has_a_comment() -> None:
-    for file in described(with_comments=True).file:
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_every_element_has_a_comment(version: str) -> None:
+    for file in described(with_comments=True, version=version).file:
         explained = {tuple(at.path) for at in file.source_code_info.location if at.leading_comments.strip()}
         for path, name in elements(file):
             assert path in explained, f"{file.name}: {name} has no comment"
@@ -66,9 +67,10 @@ def elements(file: FileDescriptorProto) -> list[tuple[tuple[int, ...], str]]:
     return found
 
 
-def test_enums_start_unspecified_and_units_end_names() -> None:
-    for file in described().file:
-        assert file.package == "wancore.v1"
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_enums_start_unspecified_and_units_end_names(version: str) -> None:
+    for file in described(version=version).file:
+        assert file.package == f"wancore.{version}"
         enums = list(file.enum_type)
         for message in file.message_type:
             enums += message.enum_type

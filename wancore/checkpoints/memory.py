@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wancore.checkpoints.stored import TensorInfo
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
 
@@ -25,12 +26,15 @@ def estimate(views: FileView | Iterable[FileView], dtype: torch.dtype | None) ->
     Quantised weights stay as they are. None keeps every dtype; the tensors are then pages of the file,
     which the host can drop and read again.
     """
-    total = 0
-    for view in [views] if isinstance(views, FileView) else views:
-        for info in view.entries.values():
-            convert = dtype is not None and info.dtype in FLOATS and not info.encodings
-            total += math.prod(info.shape) * dtype.itemsize if dtype and convert else info.nbytes
-    return total
+    views = [views] if isinstance(views, FileView) else views
+    return sum(loaded_bytes(info, dtype) for view in views for info in view.entries.values())
+
+
+def loaded_bytes(info: TensorInfo, dtype: torch.dtype | None) -> int:
+    """Bytes of one tensor once loaded; see `estimate`."""
+    if dtype is not None and info.dtype in FLOATS and not info.encodings:
+        return math.prod(info.shape) * dtype.itemsize
+    return info.nbytes
 
 
 def check_fits(

@@ -88,6 +88,9 @@ def generate(
     transformer_2: Annotated[Path | None, Opt(help="low-noise expert, instead of the one found")] = None,
     device: Annotated[str | None, Opt(help="auto, cpu, cuda or cuda:N")] = None,
     dtype: Annotated[str | None, Opt(help="auto, float32, bfloat16 or float16")] = None,
+    vram: Annotated[
+        str | None, Opt(metavar="16GB", help="GPU memory that may be used; default: what is free")
+    ] = None,
     attention: Annotated[
         str | None, Opt(metavar="[ROLE=]NAME,…", help="attention backend; see `wancore doctor`")
     ] = None,
@@ -126,7 +129,7 @@ def generate(
         "tokenizer": tokenizer, "image_encoder": image_encoder, "audio_encoder": audio_encoder,
         "transformer_2": transformer_2, "lora_mode": lora_mode, "lora_timing": lora_timing,
         "lora_master": lora_master,
-        "attention": attention, "provenance": provenance,
+        "attention": attention, "provenance": provenance, "vram": vram,
     }  # fmt: skip
     from wancore.cli.produce import produce
 

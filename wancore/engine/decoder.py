@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from wancore.engine.tools import VideoCodec
@@ -23,6 +24,25 @@ def decode(vae: VideoCodec, latent: Tensor, spans: Sequence[DecodeSpan]) -> Iter
             drop = max(0, drop - frames.shape[1])
             if kept.shape[1]:
                 yield kept
+
+
+def begun_again(chunks: Callable[[], Iterable[Chunk]], make_room: Callable[[], bool]) -> Iterator[Chunk]:
+    """The chunks; once more from the beginning, without those that are out, if memory runs out and
+    `make_room` made some."""
+    done = 0
+    for last in (False, True):
+        try:
+            for i, chunk in enumerate(chunks()):
+                if i >= done:
+                    done += 1
+                    yield chunk
+            return
+        except torch.OutOfMemoryError:
+            if last:
+                raise
+        if not make_room():
+            break
+    raise torch.OutOfMemoryError("memory ran out while frames were decoded")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from wancore.engine.generation import Generation
 from wancore.engine.loras import LoraUse, check_masters
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan, plan_request
-from wancore.errors import InvalidInput, PluginError
+from wancore.engine.residency import Residency
+from wancore.errors import InvalidInput, MemoryShortage, PluginError
 from wancore.events import Accepted, Event
 from wancore.kernels.attention import Attention, use
 from wancore.kernels.attention.registry import all_backends
@@ -28,6 +29,7 @@ from wancore.lora.runtime import LoraOptions
 from wancore.plugins import PluginManager, plugin_manager
 from wancore.plugins.family import Family
 from wancore.request import Request
+from wancore.runtime.budget import device_memory
 from wancore.runtime.device import pick_device, pick_dtype
 from wancore.runtime.settings import Settings
 from wancore.sampling.method import MethodSpec
@@ -118,7 +120,11 @@ class Engine:
         plan = self.plan(request)
         self.attention.settle("self", self.device, self.dtype, plan.base.transformer.head_dim)
         use(self.attention)
-        yield from self.generation(plan, live).events()
+        try:
+            yield from self.generation(plan, live).events()
+        except torch.OutOfMemoryError:
+            free = device_memory(self.device)[1]
+            raise MemoryShortage(None, free, "fewer frames, a smaller size, or overlapping windows") from None
 
     def check(self, request: Request) -> Accepted:
         """What `generate` would make, from headers and inputs alone: no weights are loaded.
@@ -132,13 +138,25 @@ class Engine:
         loras = self.loras(plan.request)
         return Generation(plan, self.models_for, self.solvers, self.methods, loras, live)
 
+    def residency(self) -> Residency | None:
+        """Where a model's weights will be: on a GPU within the budget; a CPU has them all."""
+        if self.device.type == "cpu" and self.settings.vram is None:
+            return None
+        return Residency(self.device, self.settings.vram)
+
     def models_for(self, parts: Parts) -> Models:
         """The loaded parts of a model; another model's are dropped first."""
         if self._models is None or self._models.parts != parts:
             self._models = None
             gc.collect()  # adapters on the old weights refer to them in circles
             self._models = Models(
-                parts, self.device, self.dtype, self.prompts, self.attention, self.settings.linears == "fp8"
+                parts,
+                self.device,
+                self.dtype,
+                self.prompts,
+                self.attention,
+                self.settings.linears == "fp8",
+                self.residency(),
             )
         return self._models
 

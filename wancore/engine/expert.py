@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from wancore.engine.residency import House
 from wancore.transformer.attached import Attached
 from wancore.transformer.config import TransformerConfig
 from wancore.transformer.model import WanTransformer
@@ -44,10 +45,17 @@ class Expert(Protocol):
 
 @dataclass
 class LoadedExpert:
-    """The real thing: a loaded transformer."""
+    """The real thing: a loaded transformer. `house`: decides where its weights are."""
 
     model: WanTransformer
     attached: Attached = field(default_factory=lambda: Attached({}, 0))
+    house: House | None = None
+
+    def ready(self) -> LoadedExpert:
+        """With its weights in their places, for what is computed with them beside predictions."""
+        if self.house is not None:
+            self.house.ready()
+        return self
 
     @property
     def config(self) -> TransformerConfig:
@@ -70,4 +78,7 @@ class LoadedExpert:
         )
 
     def predict(self, inputs: Inputs) -> Tensor:
-        return predict(self.model, inputs, self.attached)
+        def forward() -> Tensor:
+            return predict(self.model, inputs, self.attached)
+
+        return forward() if self.house is None else self.house.run(inputs.rows, forward)

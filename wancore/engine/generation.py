@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from time import perf_counter
 from typing import Any
 
@@ -16,7 +17,7 @@ from wancore.checkpoints.view import FileView
 from wancore.engine.attachment import AttachedFamily
 from wancore.engine.blocks import transacted
 from wancore.engine.compose import Composed, compose
-from wancore.engine.decoder import Chunk, decode, windowed
+from wancore.engine.decoder import Chunk, begun_again, decode, windowed
 from wancore.engine.encoders import RequestTools
 from wancore.engine.expert import LoadedExpert
 from wancore.engine.loras import NO_LORAS, LoraUse, lora_targets
@@ -55,8 +56,12 @@ from wancore.sampling.plan import plan as plan_schedule
 from wancore.sampling.registry import find_solver
 from wancore.sampling.solver import Schedule, SolverSpec
 from wancore.sampling.windows import WindowPlan
+from wancore.transformer.activations import Work
 from wancore.transformer.attached import Attached
 from wancore.transformer.canvas import Canvas
+
+#: Of a window whose length only comes with its sound: the usual one.
+LIVE_FRAMES = 81
 
 
 class Generation:
@@ -109,7 +114,8 @@ class Generation:
         )  # fmt: skip
 
     def run(self) -> Iterator[Event]:
-        self.models.check_fits(list(self.plan.experts.values()))
+        experts = list(self.plan.experts.values())
+        self.models.expect(experts, self.plan.families, self.plan.base, self.work(1))
         yield Loading("inputs")
         with self.stages("inputs"), torch.no_grad():
             prepared = self.family.prepare(self.request, self.plan.base, self.lead, self.tools)
@@ -119,13 +125,18 @@ class Generation:
         sound = heard(self.family.sound(prepared), self.attachments)
         if sound is not None:
             yield SoundTrack(sound.samples, sound.rate)
+        windows = self.family.windows(prepared, self.lead)
+        frames, windows = (LIVE_FRAMES, windows) if self.live is not None else peeked(windows)
+        if self.request.windows is not None:
+            frames = min(frames, self.request.windows.frames)
+        self.models.expect(experts, self.plan.families, self.plan.base, self.work(frames))
         for name, files in self.plan.experts.items():
             yield Loading(f"transformer {name}".strip(), size_of(open_transformer(files.transformer)))
             with self.stages("loading"):
                 self.models.expert(files, self.plan.families, self.plan.base)
         adapters = yield from self.with_loras()
         carry: Carry | None = None
-        for window in self.family.windows(prepared, self.lead):
+        for window in windows:
             if self.live is not None:
                 prepared = yield from self.steered(self.live, prepared, window)
                 carry = yield from transacted(window.index, self.block(prepared, window, carry))
@@ -134,6 +145,15 @@ class Generation:
             adapters.window_done()
         if self.loras.options.timing and self.loras.loras:
             yield Note(adapters.report())
+
+    def work(self, frames: int) -> Work:
+        """A forward over so many pixel frames, as far as it is known before the inputs are."""
+        base, lead = self.plan.base, self.lead
+        _, high, wide = base.transformer.patch_size
+        latent_frames = 1 + (frames - 1) // base.temporal_stride
+        height, width = (n // base.spatial_stride for n in (lead.height, lead.width))
+        rows = latent_frames * (height // high) * (width // wide)
+        return Work(rows, itemsize=self.models.dtype.itemsize)
 
     def with_loras(self) -> Generator[Event, None, RequestLoras]:
         """Puts the request's adapters on the transformers, or takes those of the request before off."""
@@ -187,8 +207,8 @@ class Generation:
         methods = self.methods(guidance, conditioning.canvas)
         experts = self.experts(methods)
         sampling = Sampling(
-            self.lead, self.solver, self.schedule, guidance, tuple(experts), experts.__getitem__,
-            methods, self.texts,
+            self.lead, self.solver, self.schedule, guidance, tuple(experts),
+            lambda name: experts[name].ready(), methods, self.texts,
             window.index, self.overlap,
         )  # fmt: skip
         latent = yield from self.denoise(window, conditioning, sampling)
@@ -227,7 +247,9 @@ class Generation:
             for name, files in self.plan.experts.items()
         }
         return {
-            name: LoadedExpert(weights.model, Attached({**weights.adapters, **weightless}, layers))
+            name: LoadedExpert(
+                weights.model, Attached({**weights.adapters, **weightless}, layers), weights.house
+            )
             for name, weights in loaded.items()
         }
 
@@ -243,7 +265,9 @@ class Generation:
             steps_hook = self.adapters.hooks(lambda: self.forget(sampling))
             conditioning = replace(conditioning, hooks=(*conditioning.hooks, steps_hook))
         steps = sample(sampling, conditioning, latent, source)
+        self.models.set_vae_aside()
         while (stepped := self.next_step(steps)) is not None:
+            yield from map(Note, self.models.notes())
             latent = stepped.x
             self.steps_done += 1
             yield self.progress(window, stepped)
@@ -271,7 +295,9 @@ class Generation:
         self, prepared: Any, window: Window, conditioning: Composed, latent: Tensor
     ) -> Generator[Event, None, list[Tensor]]:
         spans = self.family.decode(conditioning.canvas)
-        chunks = windowed(window, decode(self.models.vae, latent, spans))
+        chunks = begun_again(
+            lambda: windowed(window, decode(self.models.vae, latent, spans)), self.models.make_room
+        )
         kept: list[Tensor] = []
         while (chunk := self.next_chunk(prepared, chunks)) is not None:
             if not window.last:
@@ -316,6 +342,13 @@ def heard(own: Sound | None, attachments: Sequence[AttachedFamily]) -> Sound | N
     if len(others) > 1:
         raise Conflict("the sound of the video", others[0][0], others[1][0])
     return others[0][1]
+
+
+def peeked(windows: Iterable[Window]) -> tuple[int, Iterable[Window]]:
+    """The frames of the first window, and all windows."""
+    rest = iter(windows)
+    first = next(rest)
+    return first.frames, chain((first,), rest)
 
 
 def schedule_of(solver: SolverSpec, lead: Lead, request: Request) -> Schedule:

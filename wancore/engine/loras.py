@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +48,16 @@ def lora_targets(plan: Plan, models: Models, use: LoraUse) -> dict[str, Target]:
         if key not in models.originals:
             master = master_view(use.masters[i], plan) if use.masters else own_master(files, plan, models)
             models.originals[key] = Originals(use.place, master, source_of(files, plan, models))
-        adapters = tuple(weights.adapters.values())
-        targets[name] = Target(weights.model, adapters, originals=models.originals[key], spellings=spellings)
+        house = weights.house
+        targets[name] = Target(
+            weights.model,
+            tuple(weights.adapters.values()),
+            originals=models.originals[key],
+            spellings=spellings,
+            swapped=house.prefixes if house is not None else (),
+            editing=house.swap.editing if house is not None else nullcontext,
+            device=models.device,
+        )
     return targets
 
 

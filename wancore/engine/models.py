@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wancore.checkpoints.memory import check_fits
 from wancore.checkpoints.open import open_view
@@ -17,15 +17,19 @@ from wancore.checkpoints.ownership import BASE
 from wancore.checkpoints.parts import Parts
 from wancore.encoders.audio import normalise_waveform
 from wancore.encoders.cache import PromptCache
-from wancore.encoders.image import ImageEncoder, load_image_encoder
+from wancore.encoders.image import load_image_encoder
 from wancore.encoders.text import TextEncoder, encoder_identity, load_text_encoder
-from wancore.encoders.wav2vec2 import Wav2Vec2Encoder, load_wav2vec2, normalises
+from wancore.encoders.wav2vec2 import load_wav2vec2, normalises
 from wancore.engine.modules import ExpertFiles, split
+from wancore.engine.residency import House, Residency, header_needs
 from wancore.engine.speech import speech_encoder
 from wancore.kernels.attention import Attend, sdpa
 from wancore.lora.keep import LoraKeeper
 from wancore.lora.originals import Originals
 from wancore.plugins.family import Base, Family, Place
+from wancore.runtime.swap.unit import LEAST_BYTES
+from wancore.runtime.visit import visiting
+from wancore.transformer.activations import Work
 from wancore.transformer.adapter import Adapter
 from wancore.transformer.load import load_transformer
 from wancore.transformer.model import WanTransformer
@@ -38,10 +42,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Weights:
-    """One expert: the transformer, and the families' adapters by family id."""
+    """One expert: the transformer, and the families' adapters by family id.
+
+    `house`: decides where they are; None where all is in host memory anyway.
+    """
 
     model: WanTransformer
     adapters: Mapping[str, Adapter]
+    house: House | None = None
 
 
 @dataclass(frozen=True)
@@ -58,9 +66,9 @@ class Models:
     """Loads each part at most once; `device` computes, `dtype` is what transformer and encoders compute in.
 
     The VAE computes in float32, as upstream's does. On a GPU, encoders wait in host memory between uses.
-    `attend`: of the transformers. `fp8`: their blocks' linears multiply in fp8. `loras`: the adapters that
-    are on the transformers; the last request's stay on. `originals`: what weights start from when adapters
-    are merged into them, by the transformer's file.
+    `attend`: of the transformers. `fp8`: their blocks' linears multiply in fp8. `residency`: where their
+    weights are, None on a CPU. `loras`: the adapters that are on the transformers; the last request's stay
+    on. `originals`: what weights start from when adapters are merged into them, by the transformer's file.
     """
 
     parts: Parts
@@ -69,6 +77,7 @@ class Models:
     prompts: PromptCache
     attend: Attend = sdpa
     fp8: bool = False
+    residency: Residency | None = None
     loras: LoraKeeper = field(default_factory=LoraKeeper)
     originals: dict[Path, Originals] = field(default_factory=dict)
     _loaded: dict[str, object] = field(default_factory=dict)
@@ -80,42 +89,84 @@ class Models:
             self._loaded[name] = load()
         return self._loaded[name]  # type: ignore[return-value]
 
-    @property
-    def place(self) -> Place:
-        return Place(self.device, self.dtype)
+    def expect(
+        self, experts: Sequence[ExpertFiles], families: Sequence[Family], base: Base, work: Work
+    ) -> None:
+        """Decides where the experts' weights will be. Raises `MemoryShortage` where the device has too
+        little memory for them, `CheckpointError` where the host has."""
+        if self.residency is None:
+            self.check_fits(experts)
+            return
+        self.residency.work = work
+        if any(files.transformer not in self._transformers for files in experts):  # else: see House.ready
+            views = {files.transformer: split(files, families).values() for files in experts}
+            needs = {
+                path: header_needs(own, base.transformer, self.dtype, work, self.fp8)
+                for path, own in views.items()
+            }
+            self.residency.expect(needs, work)
 
     def check_fits(self, experts: Sequence[ExpertFiles]) -> None:
         """Raises `CheckpointError` if the transformers not loaded yet need more memory than is free."""
         modules = {adapter.path for adapter in self._adapters}
         paths = [f.transformer for f in experts if f.transformer not in self._transformers]
         paths += [path for f in experts for _, path in f.modules if path not in modules]
-        free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
-        check_fits([open_view(path) for path in paths], self.dtype, free)
+        check_fits([open_view(path) for path in paths], self.dtype)
 
     def expert(self, files: ExpertFiles, families: Sequence[Family], base: Base) -> Weights:
         """A transformer and the families' adapters for it; other sets of families share what is loaded."""
         wanted = {f.id: AdapterFile(f.id, files.transformer, files.of(f.id)) for f in families}
         missing = [f for f in families if wanted[f.id] not in self._adapters]
-        if files.transformer not in self._transformers or missing:
+        path = files.transformer
+        where = self.device if self.residency is None else self.residency.loads_to(path)
+        if path not in self._transformers or missing:
             views = split(files, families)
-            if files.transformer not in self._transformers:
+            if path not in self._transformers:
                 model = load_transformer(
-                    views[BASE], dtype=self.dtype, device=self.device, attend=self.attend, fp8=self.fp8
+                    views[BASE], dtype=self.dtype, device=where, attend=self.attend, fp8=self.fp8
                 )
-                self._transformers[files.transformer] = model
+                self._transformers[path] = model
             nothing = views[BASE].renamed({})
             for f in missing:
-                self._adapters[wanted[f.id]] = f.adapter(base, views.get(f.id, nothing), self.place)
-        adapters = {name: self._adapters[file] for name, file in wanted.items()}
-        model = self._transformers[files.transformer]
-        return Weights(model, {name: a for name, a in adapters.items() if a is not None})
+                place = Place(where, self.dtype)
+                self._adapters[wanted[f.id]] = f.adapter(base, views.get(f.id, nothing), place)
+        loaded = {name: self._adapters[file] for name, file in wanted.items()}
+        adapters = {name: adapter for name, adapter in loaded.items() if adapter is not None}
+        model = self._transformers[path]
+        house = self.residency.adopt(path, model, adapters) if self.residency is not None else None
+        return Weights(model, adapters, house)
 
     @property
     def vae(self) -> Vae:
         path = self.parts.require("vae")
         # On a CPU in float32, where half precision is slow.
         dtype = self.dtype if self.device.type == "cuda" else torch.float32
-        return self._once("vae", lambda: load_vae(path, dtype=dtype, device=self.device))
+        vae = self._once("vae", lambda: load_vae(path, dtype=dtype, device=self.device))
+        return vae if vae.device.type == self.device.type else vae.to(self.device)
+
+    def make_room(self) -> bool:
+        """Transformers into host memory, until they are needed; False if that frees nothing."""
+        return self.residency is not None and self.residency.leave_all()
+
+    def notes(self) -> list[str]:
+        """What was decided about memory since the last time."""
+        return self.residency.take_notes() if self.residency is not None else []
+
+    def set_vae_aside(self) -> None:
+        """Where the transformer does not fit as a whole, the VAE waits in host memory while it runs."""
+        vae = self._loaded.get("vae")
+        if isinstance(vae, Vae) and self.residency is not None and self.residency.swapping:
+            vae.to("cpu")
+
+    @contextmanager
+    def visit(self, network: nn.Module) -> Iterator[None]:
+        """A network on the device while in use; transformers leave it first if there is no room beside."""
+        if self.device.type == "cpu" and self.residency is None:
+            yield
+            return
+        room = self.residency.room_for(network) if self.residency is not None else None
+        with visiting(network, self.device, room, self.residency.least if self.residency else LEAST_BYTES):
+            yield
 
     def encode_text(self, prompts: Sequence[str]) -> list[Tensor]:
         """Rows [n, C] of each prompt, on the CPU; the encoder is loaded only for prompts not seen yet."""
@@ -132,8 +183,8 @@ class Models:
         """CLIP features [n, L, C] of images [3, H, W] in [-1, 1], on the CPU."""
         path = self.parts.require("image_encoder")
         encoder = self._once("image encoder", lambda: load_image_encoder(path, dtype=torch.float32))
-        with on_device(encoder, self.device) as ready:
-            return ready.encode([image.to(self.device) for image in images]).cpu()
+        with self.visit(encoder.model):
+            return encoder.encode([image.to(self.device) for image in images]).cpu()
 
     def encode_speech(self, waveform: Tensor, frames: int) -> Tensor:
         """wav2vec2's hidden states [levels, frames, D] of 16 kHz samples [S], on the CPU."""
@@ -141,8 +192,8 @@ class Models:
         encoder = self._once("speech encoder", lambda: load_wav2vec2(path))
         if normalises(path):
             waveform = normalise_waveform(waveform)
-        with on_device(encoder, self.device) as ready:
-            return ready(waveform.to(self.device), frames).cpu()
+        with self.visit(encoder):
+            return encoder(waveform.to(self.device), frames).cpu()
 
     @property
     def preview(self) -> PreviewDecoder | None:
@@ -161,15 +212,6 @@ class VisitingText:
     path: Path
 
     def encode(self, prompts: Sequence[str]) -> list[Tensor]:
-        with on_device(self.models.text_encoder(self.path), self.models.device) as encoder:
+        encoder = self.models.text_encoder(self.path)
+        with self.models.visit(encoder.model):
             return [rows.cpu() for rows in encoder.encode(prompts)]
-
-
-@contextmanager
-def on_device(encoder: T, device: torch.device) -> Iterator[T]:
-    """The encoder on `device` while in use, on the CPU afterwards."""
-    moved: TextEncoder | ImageEncoder | Wav2Vec2Encoder = encoder  # type: ignore[assignment]
-    try:
-        yield moved.to(device)  # type: ignore[misc]
-    finally:
-        moved.to("cpu")

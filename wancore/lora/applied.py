@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,8 @@ from wancore.lora.spec import LoraSpec
 from wancore.lora.statistics import Statistics
 from wancore.lora.streaming import Streamed
 from wancore.lora.terms import Change
+
+Editing = Callable[[], AbstractContextManager[None]]
 
 #: Modules that have adapters on them: applying others on top would make what is restored a matter of order.
 _IN_USE: WeakSet[nn.Module] = WeakSet()
@@ -48,7 +51,7 @@ class Lora:
 class AppliedLoras:
     """Adapters in use on one model; `restore` takes them off, as does leaving a `with`.
 
-    `changes`: what, `choices`: how and why, by parameter.
+    `changes`: what, `choices`: how and why, by parameter. `editing`: surrounds every change of a weight.
     """
 
     modules: Sequence[nn.Module]
@@ -58,6 +61,7 @@ class AppliedLoras:
     choices: Mapping[str, Choice]
     slots: Mapping[str, Slot]
     statistics: Statistics
+    editing: Editing = nullcontext
     merged: dict[str, Merged] = field(default_factory=dict)
     in_floats: dict[str, InFloats] = field(default_factory=dict)
     streamed: dict[str, Streamed] = field(default_factory=dict)
@@ -77,7 +81,8 @@ class AppliedLoras:
         if strengths == self._strengths:
             return False
         self._strengths = strengths
-        with self.statistics.stage("merging"):
+        editing = self.editing if self.merged or self.in_floats else nullcontext
+        with self.statistics.stage("merging"), editing():
             for merged in self.merged.values():
                 merged.set(strengths)
             for floats in self.in_floats.values():
@@ -102,7 +107,7 @@ class AppliedLoras:
 
     def restore(self) -> None:
         """Takes everything off: the model is what it was, bit for bit."""
-        with self.statistics.stage("restoring"):
+        with self.statistics.stage("restoring"), self.editing():
             for merged in self.merged.values():
                 merged.put_back()
             for floats in self.in_floats.values():

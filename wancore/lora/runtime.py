@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,7 +13,7 @@ from torch import nn
 from wancore.checkpoints.canonical import NOTHING
 from wancore.checkpoints.keymap import KeyMap
 from wancore.errors import CheckpointError, InvalidInput
-from wancore.lora.applied import AppliedLoras, Lora, claim
+from wancore.lora.applied import AppliedLoras, Editing, Lora, claim
 from wancore.lora.branch import Branches
 from wancore.lora.choose import Choice, Facts, Mode, Placed, choose
 from wancore.lora.in_floats import InFloats
@@ -49,7 +50,8 @@ class Target:
 
     `originals`: what weights start from when adapters are merged into them, kept between requests.
     `spellings`: diffusers' names of attached modules. `swapped`: prefixes of blocks that are not always on
-    the device.
+    the device; within `editing()` every weight is at hand and may be changed. `device`: where the model
+    computes, None for where its weights are.
     """
 
     model: nn.Module
@@ -57,6 +59,8 @@ class Target:
     originals: Originals = field(default_factory=Originals)
     spellings: KeyMap = NOTHING
     swapped: tuple[str, ...] = ()
+    editing: Editing = nullcontext
+    device: torch.device | None = None
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
@@ -90,13 +94,14 @@ def apply_loras(
     choices = {name: choice_for(change, used, target, options) for name, change in changes.items()}
     statistics = Statistics(options.timing)
     claim(target.modules)
-    applied = AppliedLoras(target.modules, used, files, changes, choices, slots, statistics)
-    try:
-        place(applied, target)
-        applied.set_step(0)
-    except BaseException:
-        applied.restore()
-        raise
+    applied = AppliedLoras(target.modules, used, files, changes, choices, slots, statistics, target.editing)
+    with target.editing():
+        try:
+            place(applied, target)
+            applied.set_step(0)
+        except BaseException:
+            applied.restore()
+            raise
     return applied
 
 
@@ -164,7 +169,7 @@ def place(applied: AppliedLoras, target: Target) -> None:
     for change in by_way.get("held in floats", []):
         applied.in_floats[change.slot.name] = InFloats(change, dtype)
     streamed = by_way.get("streaming", [])
-    ahead = copies_ahead(streamed, dtype)
+    ahead = copies_ahead(streamed, dtype, target.device)
     for change in streamed:
         applied.streamed[change.slot.name] = Streamed(change, dtype, ahead, applied.statistics)
     if branched := by_way.get("on-the-fly"):
@@ -172,9 +177,11 @@ def place(applied: AppliedLoras, target: Target) -> None:
             applied.branches = Branches(branched, dtype, applied.statistics)
 
 
-def copies_ahead(changes: Sequence[Change], dtype: torch.dtype) -> Ahead | None:
+def copies_ahead(changes: Sequence[Change], dtype: torch.dtype, device: torch.device | None) -> Ahead | None:
     """Shared by all layers; None on a CPU."""
-    if not changes or changes[0].slot.device.type != "cuda":
+    if not changes:
         return None
-    largest = max(torch.Size(change.shape).numel() for change in changes)
-    return Ahead(changes[0].slot.device, dtype, largest)
+    device = device or changes[0].slot.device
+    if device.type != "cuda":
+        return None
+    return Ahead(device, dtype, max(torch.Size(change.shape).numel() for change in changes))

@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from wancore.checkpoints.parts import Part
 from wancore.plugins.inputs import first_problem
+from wancore.runtime.amounts import parse_amount
 
 #: Setting -> the ancestor's variable.
 ANCESTOR = {
@@ -98,6 +99,11 @@ class Settings(BaseSettings):
         description="default of the parameter motion_frame, for families that have it; rounded to 4n + 1",
     )
 
+    vram: str | None = Field(
+        default=None,
+        description="GPU memory that may be used, as 16GB or 80%; unset: what is free. Weights beyond it "
+        "wait in host memory",
+    )
     attention: str = Field(
         default="auto",
         description="attention backend, or one for each role (self=NAME,text=NAME); see wancore doctor",
@@ -126,6 +132,13 @@ class Settings(BaseSettings):
         " (pinned) memory, or on the GPU: the fastest, for as much memory as the weights again",
     )
     lora_timing: bool = Field(default=False, description="measure what LoRAs cost, and say so at the end")
+
+    @field_validator("vram")
+    @classmethod
+    def an_amount(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_amount(text)
+        return text
 
     @field_validator("motion_frame")
     @classmethod

@@ -21,6 +21,7 @@ from wancore.kernels.library import switched_off
 from wancore.quant.arithmetic import token_fp8
 from wancore.quant.linear import Linear
 from wancore.quant.scaled import ScaledWeight
+from wancore.runtime.swap.swap import BringIn
 
 
 def form_for(*layers: nn.Module, plain: bool = False) -> Form:
@@ -36,8 +37,9 @@ def takes_codes(layer: nn.Module) -> bool:
 
 
 def untouched(layer: nn.Module) -> bool:
-    """Whether its forward is its own; hooks may add to the result."""
-    return "forward" not in layer.__dict__ and not layer._forward_pre_hooks
+    """Whether its forward is its own; hooks may add to the result, or bring its weights in."""
+    before = layer._forward_pre_hooks.values()
+    return "forward" not in layer.__dict__ and all(isinstance(hook, BringIn) for hook in before)
 
 
 def apply(layer: nn.Module, x: Tensor | Codes) -> Tensor:

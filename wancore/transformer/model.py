@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 import torch
@@ -37,6 +37,7 @@ class WanTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.attend = attend
+        self.entering: Callable[[int], None] = nothing  # called before the weights of a block are read
         dim = config.dim
         self.patch_embedding = nn.Conv3d(config.in_dim, dim, config.patch_size, config.patch_size)
         if config.text_dim:
@@ -118,6 +119,7 @@ class WanTransformer(nn.Module):
                 continue
             running = running.settled() if chains else running  # which chains read
             hints = [h for chain in chains if (h := chain.hint(i, running.x)) is not None]
+            self.entering(i)
             running = block.advance(
                 running, e0, stream, keys[i] if keys else None, parts[i] if parts else (), hints
             )
@@ -133,6 +135,10 @@ class WanTransformer(nn.Module):
         return rearrange(
             patches, "(f h w) (p q r c) -> c (f p) (h q) (w r)", f=frames, h=height, w=width, p=p, q=q, r=r
         )
+
+
+def nothing(i: int) -> None:
+    """Every weight is where it is used."""
 
 
 def mlp(dim_in: int, dim: int, activation: nn.Module) -> nn.Sequential:

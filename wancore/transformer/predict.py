@@ -67,6 +67,11 @@ class Inputs:
     skip: Collection[int] = ()
     run: RunBlocks = run_blocks
 
+    @property
+    def rows(self) -> int:
+        """Tokens in all, segments included."""
+        return len(self.layout.rotation.cos)
+
 
 def predict(model: WanTransformer, inputs: Inputs, attached: Attached | None = None) -> Tensor:
     """Velocity [out_dim, F, h, w] float32 of the whole canvas."""

@@ -1,6 +1,6 @@
 """Client of the wancore server: `Client` and `AsyncClient`."""
 
-from wancore_client.aio import AsyncClient, AsyncGeneration
+from wancore_client.aio import AsyncClient, AsyncGeneration, AsyncSession
 from wancore_client.client import Client
 from wancore_client.errors import (
     ApiError,
@@ -13,11 +13,13 @@ from wancore_client.errors import (
     NotAuthorised,
     NotFound,
     Refused,
+    SessionEnded,
     Unavailable,
     WancoreClientError,
 )
 from wancore_client.frames import ENCODINGS, Fragment, Frame
 from wancore_client.generation import Generation
+from wancore_client.session import Session
 
 __version__ = "0.1.0"
 
@@ -26,6 +28,7 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "AsyncGeneration",
+    "AsyncSession",
     "Client",
     "ConnectionLost",
     "Fragment",
@@ -39,6 +42,8 @@ __all__ = [
     "NotAuthorised",
     "NotFound",
     "Refused",
+    "Session",
+    "SessionEnded",
     "Unavailable",
     "WancoreClientError",
 ]

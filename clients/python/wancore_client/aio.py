@@ -9,11 +9,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+from numpy.typing import NDArray
 from wancore_proto.v1 import catalog_service_pb2, job_pb2
 
 from wancore_client.client import Client
 from wancore_client.frames import Fragment, Frame
 from wancore_client.generation import Generation
+from wancore_client.session import Session
 
 
 class AsyncGeneration:
@@ -42,6 +44,39 @@ class AsyncGeneration:
             await asyncio.to_thread(self.generation.cancel)
 
 
+class AsyncSession:
+    """As `Session`, for `async with` and `async for`; the session itself is in `session`."""
+
+    def __init__(self, make: Callable[[], Session]) -> None:
+        self.make = make
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="wancore-session")
+
+    async def __aenter__(self) -> Self:
+        self.session = await asyncio.to_thread(self.make)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.session.close)
+        self.thread.shutdown(wait=False)
+
+    async def push(self, sound: bytes | NDArray[Any], role: str = "") -> None:
+        await asyncio.to_thread(self.session.push, sound, role)
+
+    def finish(self, role: str = "") -> None:
+        self.session.finish(role)
+
+    def steer(self, prompt: str | None = None, negative_prompt: str | None = None) -> str:
+        return self.session.steer(prompt, negative_prompt)
+
+    async def __aiter__(self) -> AsyncIterator[Frame | Fragment]:
+        loop = asyncio.get_running_loop()
+        frames = iter(self.session)
+        while (frame := await loop.run_in_executor(self.thread, next, frames, None)) is not None:
+            yield frame
+
+
 class AsyncClient:
     """As `Client`."""
 
@@ -61,6 +96,9 @@ class AsyncClient:
 
     def generate(self, prompt: str = "", **keywords: Any) -> AsyncGeneration:
         return AsyncGeneration(partial(self.client.generate, prompt, **keywords))
+
+    def session(self, prompt: str = "", **keywords: Any) -> AsyncSession:
+        return AsyncSession(partial(self.client.session, prompt, **keywords))
 
     def watch(self, job: str, **keywords: Any) -> AsyncGeneration:
         return AsyncGeneration(partial(self.client.watch, job, **keywords))

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from wancore_proto.v1 import job_pb2
 
+from wancore_client.attachments import of_attachment, parse_attachments
 from wancore_client.client import Client
 from wancore_client.errors import ApiError, WancoreClientError
 from wancore_client.generation import Generation
@@ -40,11 +41,21 @@ def generate(
     solver: Annotated[str | None, typer.Option(help="name of a solver")] = None,
     guidance: Annotated[float | None, typer.Option(help="guidance scale")] = None,
     shift: Annotated[float | None, typer.Option(help="shift of the noise schedule")] = None,
-    input: Annotated[list[str] | None, typer.Option(help="ROLE=FILE, for example image=start.png")] = None,
+    input: Annotated[
+        list[str] | None,
+        typer.Option(help="ROLE=FILE, for example image=start.png; FAMILY/ROLE=FILE of an attached family"),
+    ] = None,
     param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the family; JSON or text")] = None,
     lora: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME[:STRENGTH]", help="as `loras` lists it; also NAME:expert=high,blocks=0-9"),
+    ] = None,
+    attach: Annotated[
+        list[str] | None, typer.Option(metavar="FAMILY[:NAME=VALUE,…]", help="a further family")
+    ] = None,
+    module: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[FAMILY=]MODEL", help="a family's own weights, as `models` lists them"),
     ] = None,
     out: Out = "out.mp4",
     provenance: Provenance = True,
@@ -66,7 +77,13 @@ def generate(
             guidance=guidance,
             shift=shift,
             loras=[parse_lora(text) for text in lora or ()],
-            inputs=dict(pair(text, "--input") for text in input or ()),
+            modules=[text for text in module or () if "=" not in text],
+            attachments=parse_attachments(
+                attach or (),
+                [text for text in input or () if of_attachment(text)],
+                [text for text in module or () if "=" in text],
+            ),
+            inputs=dict(pair(text, "--input") for text in input or () if not of_attachment(text)),
             params={name: value(text) for name, text in (pair(t, "--param") for t in param or ())},
         )
         write(generation, out, provenance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,11 +20,15 @@ from wancore_proto.v1 import (
     job_service_pb2,
     job_service_pb2_grpc,
 )
+from wancore_proto.v1alpha import session_service_pb2 as session_pb
+from wancore_proto.v1alpha import session_service_pb2_grpc
 
+from wancore_client.attachments import attachments
 from wancore_client.connection import UNARY_S, Connection, connection
 from wancore_client.errors import FrameDamaged, api_error
 from wancore_client.generation import Generation
 from wancore_client.loras import resolve
+from wancore_client.session import Session
 from wancore_client.spec import encoding as encoding_value
 from wancore_client.spec import job_spec, resource
 from wancore_client.stream import Events
@@ -51,6 +55,7 @@ class Client:
         self.job_streams = job_service_pb2_grpc.JobServiceStub(self.streams)
         self.asset_calls = asset_service_pb2_grpc.AssetServiceStub(self.streams)
         self.admin_calls = admin_service_pb2_grpc.AdminServiceStub(self.calls)
+        self.session_calls = session_service_pb2_grpc.SessionServiceStub(self.calls)
         self.catalog_calls = catalog_service_pb2_grpc.CatalogServiceStub(self.calls)
 
     def __enter__(self) -> Self:
@@ -107,6 +112,40 @@ class Client:
 
         return Generation(Events(self.connection, call, None), self.cancel, seen, self.read_artifact)
 
+    def session(
+        self,
+        prompt: str = "",
+        *,
+        live: Sequence[str] = (),
+        lead: int = 0,
+        encoding: str = "raw",
+        acknowledge: bool = True,
+        inputs: Mapping[str, str | Path] | None = None,
+        **request: Any,
+    ) -> Session:
+        """A live session: `push` sound while it is spoken, and iterate over `frames()` as they come.
+
+        `live`: inputs that arrive live, by default the family's first; `lead`: blocks that the server may
+        make beyond those shown, 1 to 3, by default 2. Other keywords are those of `generate`. Leaving its
+        `with` block ends the session.
+        """
+        spec = job_spec(prompt, inputs=self.uploaded(inputs), **request)
+        asked = session_pb.CreateSessionRequest(spec=spec, live_inputs=live, max_lead_blocks=lead)
+        made = self.call(self.session_calls.CreateSession, asked)
+        return Session(
+            self.connection, self.streams, made, encoding_value(encoding), acknowledge, self.end_session
+        )
+
+    def get_session(self, name: str) -> session_pb.Session:
+        request = session_pb.GetSessionRequest(name=resource("sessions", name))
+        session: session_pb.Session = self.call(self.session_calls.GetSession, request)
+        return session
+
+    def end_session(self, name: str) -> session_pb.Session:
+        request = session_pb.EndSessionRequest(name=resource("sessions", name))
+        session: session_pb.Session = self.call(self.session_calls.EndSession, request)
+        return session
+
     def watch(
         self, job: str, *, encoding: str = "raw", latest: bool = False, from_frame: int | None = None,
         from_start: bool = True, frames: bool = True, on_event: OnEvent | None = None,
@@ -142,8 +181,10 @@ class Client:
     def spec(
         self, prompt: str, inputs: Mapping[str, str | Path] | None, request: Mapping[str, Any]
     ) -> job_pb2.JobSpec:
-        """A request whose files are uploaded and whose LoRAs have their names."""
-        spec = job_spec(prompt, inputs=self.uploaded(inputs), **request)
+        """A request whose files, those of attachments too, are uploaded and whose LoRAs have their names."""
+        given = {**request, "attachments": ()}
+        spec = job_spec(prompt, inputs=self.uploaded(inputs), **given)
+        spec.attachments.extend(attachments(request.get("attachments", ()), self.uploaded))
         resolve(spec.loras, self.loras)
         return spec
 

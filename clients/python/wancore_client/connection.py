@@ -15,6 +15,7 @@ SILENCE_S = 15.0  # a stream that says nothing for longer is broken: the server 
 VERSION = "0.1.0"
 READS = {
     "wancore.v1.JobService": ("GetJob", "ListJobs", "CancelJob", "CreateJob"),
+    "wancore.v1alpha.SessionService": ("GetSession", "EndSession"),
     "wancore.v1.AssetService": ("CheckAssets", "GetUpload", "GetAsset"),
     "wancore.v1.CatalogService": ("GetServerInfo", "ListFamilies", "GetFamily", "ListModels", "ListPlugins"),
 }

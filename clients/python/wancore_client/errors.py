@@ -82,6 +82,10 @@ class JobFailed(ApiError):
     """The job ended with an error."""
 
 
+class SessionEnded(ApiError):
+    """A live session ended before its sound did; `reason` tells why: SESSION_LOST, SESSION_IDLE, …"""
+
+
 class JobCancelled(WancoreClientError):
     """The job was cancelled."""
 

@@ -9,6 +9,8 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from wancore_proto.v1 import frames_pb2, job_pb2
 
+from wancore_client.attachments import AttachmentValue
+from wancore_client.attachments import attachments as attachment_messages
 from wancore_client.errors import WancoreClientError
 from wancore_client.frames import ENCODINGS
 from wancore_client.loras import LoraValue, lora_uses
@@ -38,14 +40,17 @@ def job_spec(
     inputs: Mapping[str, str] | None = None,
     methods: Mapping[str, Mapping[str, Any]] | None = None,
     loras: Sequence[LoraValue] = (),
+    modules: Sequence[str] = (),
+    attachments: Sequence[AttachmentValue] = (),
     previews: bool = False,
     keep: Sequence[str] = (),
     priority: str = "normal",
     max_seconds: float | None = None,
 ) -> job_pb2.JobSpec:
     """`size` (width, height) in pixels; `inputs`: role -> asset name; `methods`: name -> parameters;
-    `loras`: see `loras.lora_uses`; `keep`: encodings to make files of; `max_seconds`: how long it may run.
-    None: the server's default."""
+    `loras`: see `loras.lora_uses`; `modules`: models with the lead family's own weights; `attachments`:
+    further families, see `attachments.attachments`; `keep`: encodings to make files of; `max_seconds`: how
+    long it may run. None: the server's default."""
     spec = job_pb2.JobSpec(prompt=prompt, inputs=dict(inputs or {}))
     spec.family = resource("families", family)
     spec.model = resource("models", model)
@@ -64,6 +69,8 @@ def job_spec(
     spec.params.update(dict(params or {}))
     spec.sampling.CopyFrom(sampling(steps, solver, guidance, shift, methods))
     spec.loras.extend(lora_uses(loras))
+    spec.modules.extend(resource("models", name) for name in modules)
+    spec.attachments.extend(attachment_messages(attachments))
     spec.delivery.previews = previews
     spec.delivery.encodings.extend(encoding(name) for name in keep)
     spec.priority = chosen(PRIORITIES, priority, "priority")

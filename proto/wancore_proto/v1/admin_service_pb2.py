@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewancore/v1/admin_service.proto\x12\nwancore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"1\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\"#\n\x11LoadModelResponse\x12\x0e\n\x06worker\x18\x01 \x01(\t\"#\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"&\n\x13UnloadModelResponse\x12\x0f\n\x07workers\x18\x01 \x03(\t\"/\n\x0fLoadLoraRequest\x12\x0c\n\x04lora\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\"#\n\x10LoadLoraResponse\x12\x0f\n\x07workers\x18\x01 \x03(\t\"!\n\x11UnloadLoraRequest\x12\x0c\n\x04lora\x18\x01 \x01(\t\"%\n\x12UnloadLoraResponse\x12\x0f\n\x07workers\x18\x01 \x03(\t\"\x14\n\x12ListWorkersRequest\":\n\x13ListWorkersResponse\x12#\n\x07workers\x18\x01 \x03(\x0b\x32\x12.wancore.v1.Worker\"\xd9\x02\n\x06Worker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.wancore.v1.Worker.State\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x0b\n\x03job\x18\x04 \x01(\t\x12\x12\n\nrank_count\x18\x05 \x01(\r\x12\x15\n\rrestart_count\x18\x06 \x01(\r\x12\x0e\n\x06models\x18\x07 \x03(\t\x12\x1c\n\x14quarantined_families\x18\x08 \x03(\t\x12\x14\n\x0cmemory_bytes\x18\t \x01(\x04\x12\r\n\x05loras\x18\n \x03(\t\"}\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_STARTING\x10\x01\x12\x0e\n\nSTATE_IDLE\x10\x02\x12\x0e\n\nSTATE_BUSY\x10\x03\x12\x12\n\x0eSTATE_STOPPING\x10\x04\x12\x15\n\x11STATE_QUARANTINED\x10\x05\"$\n\x14RestartWorkerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x0c\x44rainRequest\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"=\n\rDrainResponse\x12,\n\x08\x64\x65\x61\x64line\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x05Quota\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x13\n\x0bqueued_jobs\x18\x02 \x01(\r\x12\x14\n\x0crunning_jobs\x18\x03 \x01(\r\x12\x0e\n\x06weight\x18\x04 \x01(\x01\"3\n\x0fSetQuotaRequest\x12 \n\x05quota\x18\x01 \x01(\x0b\x32\x11.wancore.v1.Quota2\xcd\x04\n\x0c\x41\x64minService\x12H\n\tLoadModel\x12\x1c.wancore.v1.LoadModelRequest\x1a\x1d.wancore.v1.LoadModelResponse\x12N\n\x0bUnloadModel\x12\x1e.wancore.v1.UnloadModelRequest\x1a\x1f.wancore.v1.UnloadModelResponse\x12\x45\n\x08LoadLora\x12\x1b.wancore.v1.LoadLoraRequest\x1a\x1c.wancore.v1.LoadLoraResponse\x12K\n\nUnloadLora\x12\x1d.wancore.v1.UnloadLoraRequest\x1a\x1e.wancore.v1.UnloadLoraResponse\x12N\n\x0bListWorkers\x12\x1e.wancore.v1.ListWorkersRequest\x1a\x1f.wancore.v1.ListWorkersResponse\x12\x45\n\rRestartWorker\x12 .wancore.v1.RestartWorkerRequest\x1a\x12.wancore.v1.Worker\x12<\n\x05\x44rain\x12\x18.wancore.v1.DrainRequest\x1a\x19.wancore.v1.DrainResponse\x12:\n\x08SetQuota\x12\x1b.wancore.v1.SetQuotaRequest\x1a\x11.wancore.v1.Quotab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewancore/v1/admin_service.proto\x12\nwancore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"1\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\"#\n\x11LoadModelResponse\x12\x0e\n\x06worker\x18\x01 \x01(\t\"#\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"&\n\x13UnloadModelResponse\x12\x0f\n\x07workers\x18\x01 \x03(\t\"/\n\x0fLoadLoraRequest\x12\x0c\n\x04lora\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\"#\n\x10LoadLoraResponse\x12\x0f\n\x07workers\x18\x01 \x03(\t\"!\n\x11UnloadLoraRequest\x12\x0c\n\x04lora\x18\x01 \x01(\t\"%\n\x12UnloadLoraResponse\x12\x0f\n\x07workers\x18\x01 \x03(\t\"\x14\n\x12ListWorkersRequest\":\n\x13ListWorkersResponse\x12#\n\x07workers\x18\x01 \x03(\x0b\x32\x12.wancore.v1.Worker\"\xea\x02\n\x06Worker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.wancore.v1.Worker.State\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x0b\n\x03job\x18\x04 \x01(\t\x12\x12\n\nrank_count\x18\x05 \x01(\r\x12\x15\n\rrestart_count\x18\x06 \x01(\r\x12\x0e\n\x06models\x18\x07 \x03(\t\x12\x1c\n\x14quarantined_families\x18\x08 \x03(\t\x12\x14\n\x0cmemory_bytes\x18\t \x01(\x04\x12\r\n\x05loras\x18\n \x03(\t\x12\x0f\n\x07session\x18\x0b \x01(\t\"}\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_STARTING\x10\x01\x12\x0e\n\nSTATE_IDLE\x10\x02\x12\x0e\n\nSTATE_BUSY\x10\x03\x12\x12\n\x0eSTATE_STOPPING\x10\x04\x12\x15\n\x11STATE_QUARANTINED\x10\x05\"$\n\x14RestartWorkerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x0c\x44rainRequest\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"=\n\rDrainResponse\x12,\n\x08\x64\x65\x61\x64line\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x05Quota\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x13\n\x0bqueued_jobs\x18\x02 \x01(\r\x12\x14\n\x0crunning_jobs\x18\x03 \x01(\r\x12\x0e\n\x06weight\x18\x04 \x01(\x01\"3\n\x0fSetQuotaRequest\x12 \n\x05quota\x18\x01 \x01(\x0b\x32\x11.wancore.v1.Quota2\xcd\x04\n\x0c\x41\x64minService\x12H\n\tLoadModel\x12\x1c.wancore.v1.LoadModelRequest\x1a\x1d.wancore.v1.LoadModelResponse\x12N\n\x0bUnloadModel\x12\x1e.wancore.v1.UnloadModelRequest\x1a\x1f.wancore.v1.UnloadModelResponse\x12\x45\n\x08LoadLora\x12\x1b.wancore.v1.LoadLoraRequest\x1a\x1c.wancore.v1.LoadLoraResponse\x12K\n\nUnloadLora\x12\x1d.wancore.v1.UnloadLoraRequest\x1a\x1e.wancore.v1.UnloadLoraResponse\x12N\n\x0bListWorkers\x12\x1e.wancore.v1.ListWorkersRequest\x1a\x1f.wancore.v1.ListWorkersResponse\x12\x45\n\rRestartWorker\x12 .wancore.v1.RestartWorkerRequest\x1a\x12.wancore.v1.Worker\x12<\n\x05\x44rain\x12\x18.wancore.v1.DrainRequest\x1a\x19.wancore.v1.DrainResponse\x12:\n\x08SetQuota\x12\x1b.wancore.v1.SetQuotaRequest\x1a\x11.wancore.v1.Quotab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,19 +54,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTWORKERSRESPONSE']._serialized_start=458
   _globals['_LISTWORKERSRESPONSE']._serialized_end=516
   _globals['_WORKER']._serialized_start=519
-  _globals['_WORKER']._serialized_end=864
-  _globals['_WORKER_STATE']._serialized_start=739
-  _globals['_WORKER_STATE']._serialized_end=864
-  _globals['_RESTARTWORKERREQUEST']._serialized_start=866
-  _globals['_RESTARTWORKERREQUEST']._serialized_end=902
-  _globals['_DRAINREQUEST']._serialized_start=904
-  _globals['_DRAINREQUEST']._serialized_end=962
-  _globals['_DRAINRESPONSE']._serialized_start=964
-  _globals['_DRAINRESPONSE']._serialized_end=1025
-  _globals['_QUOTA']._serialized_start=1027
-  _globals['_QUOTA']._serialized_end=1109
-  _globals['_SETQUOTAREQUEST']._serialized_start=1111
-  _globals['_SETQUOTAREQUEST']._serialized_end=1162
-  _globals['_ADMINSERVICE']._serialized_start=1165
-  _globals['_ADMINSERVICE']._serialized_end=1754
+  _globals['_WORKER']._serialized_end=881
+  _globals['_WORKER_STATE']._serialized_start=756
+  _globals['_WORKER_STATE']._serialized_end=881
+  _globals['_RESTARTWORKERREQUEST']._serialized_start=883
+  _globals['_RESTARTWORKERREQUEST']._serialized_end=919
+  _globals['_DRAINREQUEST']._serialized_start=921
+  _globals['_DRAINREQUEST']._serialized_end=979
+  _globals['_DRAINRESPONSE']._serialized_start=981
+  _globals['_DRAINRESPONSE']._serialized_end=1042
+  _globals['_QUOTA']._serialized_start=1044
+  _globals['_QUOTA']._serialized_end=1126
+  _globals['_SETQUOTAREQUEST']._serialized_start=1128
+  _globals['_SETQUOTAREQUEST']._serialized_end=1179
+  _globals['_ADMINSERVICE']._serialized_start=1182
+  _globals['_ADMINSERVICE']._serialized_end=1771
 # @@protoc_insertion_point(module_scope)

@@ -74,7 +74,7 @@ class ListWorkersResponse(_message.Message):
     def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("name", "state", "device", "job", "rank_count", "restart_count", "models", "quarantined_families", "memory_bytes", "loras")
+    __slots__ = ("name", "state", "device", "job", "rank_count", "restart_count", "models", "quarantined_families", "memory_bytes", "loras", "session")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Worker.State]
@@ -99,6 +99,7 @@ class Worker(_message.Message):
     QUARANTINED_FAMILIES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     LORAS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: Worker.State
     device: str
@@ -109,7 +110,8 @@ class Worker(_message.Message):
     quarantined_families: _containers.RepeatedScalarFieldContainer[str]
     memory_bytes: int
     loras: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Worker.State, str]] = ..., device: _Optional[str] = ..., job: _Optional[str] = ..., rank_count: _Optional[int] = ..., restart_count: _Optional[int] = ..., models: _Optional[_Iterable[str]] = ..., quarantined_families: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ..., loras: _Optional[_Iterable[str]] = ...) -> None: ...
+    session: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Worker.State, str]] = ..., device: _Optional[str] = ..., job: _Optional[str] = ..., rank_count: _Optional[int] = ..., restart_count: _Optional[int] = ..., models: _Optional[_Iterable[str]] = ..., quarantined_families: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ..., loras: _Optional[_Iterable[str]] = ..., session: _Optional[str] = ...) -> None: ...
 
 class RestartWorkerRequest(_message.Message):
     __slots__ = ("name",)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n wancore/v1/catalog_service.proto\x12\nwancore.v1\"\x16\n\x14GetServerInfoRequest\"\xa3\x01\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x14\n\x0c\x61pi_versions\x18\x02 \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x03 \x03(\t\x12\x0f\n\x07solvers\x18\x04 \x03(\t\x12#\n\x07methods\x18\x05 \x03(\x0b\x32\x12.wancore.v1.Method\x12\"\n\x06limits\x18\x06 \x01(\x0b\x32\x12.wancore.v1.Limits\"E\n\x06Method\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x18\n\x10parameter_schema\x18\x03 \x01(\t\"\xc4\x01\n\x06Limits\x12\x15\n\rmessage_bytes\x18\x01 \x01(\x04\x12\x13\n\x0b\x61sset_bytes\x18\x02 \x01(\x04\x12\x14\n\x0cimage_pixels\x18\x03 \x01(\x04\x12\x14\n\x0cvideo_frames\x18\x04 \x01(\r\x12\x14\n\x0cprompt_bytes\x18\x05 \x01(\r\x12\x17\n\x0fparameter_bytes\x18\x06 \x01(\r\x12\x17\n\x0fparameter_depth\x18\x07 \x01(\r\x12\x1a\n\x12\x63onnection_streams\x18\x08 \x01(\r\"<\n\x13ListFamiliesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x14ListFamiliesResponse\x12$\n\x08\x66\x61milies\x18\x01 \x03(\x0b\x32\x12.wancore.v1.Family\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10GetFamilyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xb0\x02\n\x06\x46\x61mily\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12&\n\x05roles\x18\x04 \x03(\x0e\x32\x17.wancore.v1.Family.Role\x12,\n\x06inputs\x18\x05 \x03(\x0b\x32\x1c.wancore.v1.InputDeclaration\x12\x18\n\x10parameter_schema\x18\x06 \x01(\t\x12\x13\n\x0bschema_hash\x18\x07 \x01(\t\x12\x0e\n\x06plugin\x18\x08 \x01(\t\x12\x16\n\x0eplugin_version\x18\t \x01(\t\"@\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_LEAD\x10\x01\x12\x13\n\x0fROLE_ATTACHMENT\x10\x02\"\xbe\x02\n\x10InputDeclaration\x12\x0c\n\x04role\x18\x01 \x01(\t\x12/\n\x04type\x18\x02 \x01(\x0e\x32!.wancore.v1.InputDeclaration.Type\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x0c\n\x04many\x18\x05 \x01(\x08\x12\x11\n\ttype_name\x18\x06 \x01(\t\"\xa2\x01\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x0e\n\nTYPE_IMAGE\x10\x01\x12\x0e\n\nTYPE_VIDEO\x10\x02\x12\r\n\tTYPE_MASK\x10\x03\x12\x14\n\x10TYPE_CAMERA_PATH\x10\x05\x12\x0f\n\x0bTYPE_TRACKS\x10\x06\x12\x0e\n\nTYPE_BOXES\x10\x07\x12\x0e\n\nTYPE_AUDIO\x10\x04\x12\x0e\n\nTYPE_OTHER\x10\x08\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x12ListModelsResponse\x12!\n\x06models\x18\x01 \x03(\x0b\x32\x11.wancore.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x15\n\rdefault_model\x18\x03 \x01(\x08\x12\x13\n\x0bresident_on\x18\x04 \x03(\t\x12\x0f\n\x07serving\x18\x05 \x01(\x08\x12\x0e\n\x06\x66\x61mily\x18\x06 \x01(\t\"9\n\x10ListLorasRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x11ListLorasResponse\x12\x1f\n\x05loras\x18\x01 \x03(\x0b\x32\x10.wancore.v1.Lora\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x04Lora\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x0f\n\x07problem\x18\x05 \x01(\t\x12\x13\n\x0bresident_on\x18\x06 \x03(\t\";\n\x12ListPluginsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x13ListPluginsResponse\x12#\n\x07plugins\x18\x01 \x03(\x0b\x32\x12.wancore.v1.Plugin\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xfb\x01\n\x06Plugin\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x65ntry_point\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.wancore.v1.Plugin.State\x12\x0f\n\x07problem\x18\x05 \x01(\t\x12\x13\n\x0brecord_hash\x18\x06 \x01(\t\"n\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_LOADED\x10\x01\x12\x12\n\x0eSTATE_DISABLED\x10\x02\x12\x16\n\x12STATE_INCOMPATIBLE\x10\x03\x12\x10\n\x0cSTATE_BROKEN\x10\x04\x32\xd4\x03\n\x0e\x43\x61talogService\x12I\n\rGetServerInfo\x12 .wancore.v1.GetServerInfoRequest\x1a\x16.wancore.v1.ServerInfo\x12Q\n\x0cListFamilies\x12\x1f.wancore.v1.ListFamiliesRequest\x1a .wancore.v1.ListFamiliesResponse\x12=\n\tGetFamily\x12\x1c.wancore.v1.GetFamilyRequest\x1a\x12.wancore.v1.Family\x12K\n\nListModels\x12\x1d.wancore.v1.ListModelsRequest\x1a\x1e.wancore.v1.ListModelsResponse\x12H\n\tListLoras\x12\x1c.wancore.v1.ListLorasRequest\x1a\x1d.wancore.v1.ListLorasResponse\x12N\n\x0bListPlugins\x12\x1e.wancore.v1.ListPluginsRequest\x1a\x1f.wancore.v1.ListPluginsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n wancore/v1/catalog_service.proto\x12\nwancore.v1\"\x16\n\x14GetServerInfoRequest\"\xa3\x01\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x14\n\x0c\x61pi_versions\x18\x02 \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x03 \x03(\t\x12\x0f\n\x07solvers\x18\x04 \x03(\t\x12#\n\x07methods\x18\x05 \x03(\x0b\x32\x12.wancore.v1.Method\x12\"\n\x06limits\x18\x06 \x01(\x0b\x32\x12.wancore.v1.Limits\"E\n\x06Method\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x18\n\x10parameter_schema\x18\x03 \x01(\t\"\xc4\x01\n\x06Limits\x12\x15\n\rmessage_bytes\x18\x01 \x01(\x04\x12\x13\n\x0b\x61sset_bytes\x18\x02 \x01(\x04\x12\x14\n\x0cimage_pixels\x18\x03 \x01(\x04\x12\x14\n\x0cvideo_frames\x18\x04 \x01(\r\x12\x14\n\x0cprompt_bytes\x18\x05 \x01(\r\x12\x17\n\x0fparameter_bytes\x18\x06 \x01(\r\x12\x17\n\x0fparameter_depth\x18\x07 \x01(\r\x12\x1a\n\x12\x63onnection_streams\x18\x08 \x01(\r\"<\n\x13ListFamiliesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x14ListFamiliesResponse\x12$\n\x08\x66\x61milies\x18\x01 \x03(\x0b\x32\x12.wancore.v1.Family\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10GetFamilyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xb0\x02\n\x06\x46\x61mily\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12&\n\x05roles\x18\x04 \x03(\x0e\x32\x17.wancore.v1.Family.Role\x12,\n\x06inputs\x18\x05 \x03(\x0b\x32\x1c.wancore.v1.InputDeclaration\x12\x18\n\x10parameter_schema\x18\x06 \x01(\t\x12\x13\n\x0bschema_hash\x18\x07 \x01(\t\x12\x0e\n\x06plugin\x18\x08 \x01(\t\x12\x16\n\x0eplugin_version\x18\t \x01(\t\"@\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_LEAD\x10\x01\x12\x13\n\x0fROLE_ATTACHMENT\x10\x02\"\xcc\x02\n\x10InputDeclaration\x12\x0c\n\x04role\x18\x01 \x01(\t\x12/\n\x04type\x18\x02 \x01(\x0e\x32!.wancore.v1.InputDeclaration.Type\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x0c\n\x04many\x18\x05 \x01(\x08\x12\x11\n\ttype_name\x18\x06 \x01(\t\x12\x0c\n\x04live\x18\x07 \x01(\x08\"\xa2\x01\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x0e\n\nTYPE_IMAGE\x10\x01\x12\x0e\n\nTYPE_VIDEO\x10\x02\x12\r\n\tTYPE_MASK\x10\x03\x12\x14\n\x10TYPE_CAMERA_PATH\x10\x05\x12\x0f\n\x0bTYPE_TRACKS\x10\x06\x12\x0e\n\nTYPE_BOXES\x10\x07\x12\x0e\n\nTYPE_AUDIO\x10\x04\x12\x0e\n\nTYPE_OTHER\x10\x08\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x12ListModelsResponse\x12!\n\x06models\x18\x01 \x03(\x0b\x32\x11.wancore.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x15\n\rdefault_model\x18\x03 \x01(\x08\x12\x13\n\x0bresident_on\x18\x04 \x03(\t\x12\x0f\n\x07serving\x18\x05 \x01(\x08\x12\x0e\n\x06\x66\x61mily\x18\x06 \x01(\t\"9\n\x10ListLorasRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x11ListLorasResponse\x12\x1f\n\x05loras\x18\x01 \x03(\x0b\x32\x10.wancore.v1.Lora\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x04Lora\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x0f\n\x07problem\x18\x05 \x01(\t\x12\x13\n\x0bresident_on\x18\x06 \x03(\t\";\n\x12ListPluginsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x13ListPluginsResponse\x12#\n\x07plugins\x18\x01 \x03(\x0b\x32\x12.wancore.v1.Plugin\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xfb\x01\n\x06Plugin\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x65ntry_point\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.wancore.v1.Plugin.State\x12\x0f\n\x07problem\x18\x05 \x01(\t\x12\x13\n\x0brecord_hash\x18\x06 \x01(\t\"n\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_LOADED\x10\x01\x12\x12\n\x0eSTATE_DISABLED\x10\x02\x12\x16\n\x12STATE_INCOMPATIBLE\x10\x03\x12\x10\n\x0cSTATE_BROKEN\x10\x04\x32\xd4\x03\n\x0e\x43\x61talogService\x12I\n\rGetServerInfo\x12 .wancore.v1.GetServerInfoRequest\x1a\x16.wancore.v1.ServerInfo\x12Q\n\x0cListFamilies\x12\x1f.wancore.v1.ListFamiliesRequest\x1a .wancore.v1.ListFamiliesResponse\x12=\n\tGetFamily\x12\x1c.wancore.v1.GetFamilyRequest\x1a\x12.wancore.v1.Family\x12K\n\nListModels\x12\x1d.wancore.v1.ListModelsRequest\x1a\x1e.wancore.v1.ListModelsResponse\x12H\n\tListLoras\x12\x1c.wancore.v1.ListLorasRequest\x1a\x1d.wancore.v1.ListLorasResponse\x12N\n\x0bListPlugins\x12\x1e.wancore.v1.ListPluginsRequest\x1a\x1f.wancore.v1.ListPluginsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,29 +50,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FAMILY_ROLE']._serialized_start=932
   _globals['_FAMILY_ROLE']._serialized_end=996
   _globals['_INPUTDECLARATION']._serialized_start=999
-  _globals['_INPUTDECLARATION']._serialized_end=1317
-  _globals['_INPUTDECLARATION_TYPE']._serialized_start=1155
-  _globals['_INPUTDECLARATION_TYPE']._serialized_end=1317
-  _globals['_LISTMODELSREQUEST']._serialized_start=1319
-  _globals['_LISTMODELSREQUEST']._serialized_end=1377
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1379
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1459
-  _globals['_MODEL']._serialized_start=1461
-  _globals['_MODEL']._serialized_end=1581
-  _globals['_LISTLORASREQUEST']._serialized_start=1583
-  _globals['_LISTLORASREQUEST']._serialized_end=1640
-  _globals['_LISTLORASRESPONSE']._serialized_start=1642
-  _globals['_LISTLORASRESPONSE']._serialized_end=1719
-  _globals['_LORA']._serialized_start=1721
-  _globals['_LORA']._serialized_end=1842
-  _globals['_LISTPLUGINSREQUEST']._serialized_start=1844
-  _globals['_LISTPLUGINSREQUEST']._serialized_end=1903
-  _globals['_LISTPLUGINSRESPONSE']._serialized_start=1905
-  _globals['_LISTPLUGINSRESPONSE']._serialized_end=1988
-  _globals['_PLUGIN']._serialized_start=1991
-  _globals['_PLUGIN']._serialized_end=2242
-  _globals['_PLUGIN_STATE']._serialized_start=2132
-  _globals['_PLUGIN_STATE']._serialized_end=2242
-  _globals['_CATALOGSERVICE']._serialized_start=2245
-  _globals['_CATALOGSERVICE']._serialized_end=2713
+  _globals['_INPUTDECLARATION']._serialized_end=1331
+  _globals['_INPUTDECLARATION_TYPE']._serialized_start=1169
+  _globals['_INPUTDECLARATION_TYPE']._serialized_end=1331
+  _globals['_LISTMODELSREQUEST']._serialized_start=1333
+  _globals['_LISTMODELSREQUEST']._serialized_end=1391
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1393
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1473
+  _globals['_MODEL']._serialized_start=1475
+  _globals['_MODEL']._serialized_end=1595
+  _globals['_LISTLORASREQUEST']._serialized_start=1597
+  _globals['_LISTLORASREQUEST']._serialized_end=1654
+  _globals['_LISTLORASRESPONSE']._serialized_start=1656
+  _globals['_LISTLORASRESPONSE']._serialized_end=1733
+  _globals['_LORA']._serialized_start=1735
+  _globals['_LORA']._serialized_end=1856
+  _globals['_LISTPLUGINSREQUEST']._serialized_start=1858
+  _globals['_LISTPLUGINSREQUEST']._serialized_end=1917
+  _globals['_LISTPLUGINSRESPONSE']._serialized_start=1919
+  _globals['_LISTPLUGINSRESPONSE']._serialized_end=2002
+  _globals['_PLUGIN']._serialized_start=2005
+  _globals['_PLUGIN']._serialized_end=2256
+  _globals['_PLUGIN_STATE']._serialized_start=2146
+  _globals['_PLUGIN_STATE']._serialized_end=2256
+  _globals['_CATALOGSERVICE']._serialized_start=2259
+  _globals['_CATALOGSERVICE']._serialized_end=2727
 # @@protoc_insertion_point(module_scope)

@@ -110,7 +110,7 @@ class Family(_message.Message):
     def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., description: _Optional[str] = ..., roles: _Optional[_Iterable[_Union[Family.Role, str]]] = ..., inputs: _Optional[_Iterable[_Union[InputDeclaration, _Mapping]]] = ..., parameter_schema: _Optional[str] = ..., schema_hash: _Optional[str] = ..., plugin: _Optional[str] = ..., plugin_version: _Optional[str] = ...) -> None: ...
 
 class InputDeclaration(_message.Message):
-    __slots__ = ("role", "type", "description", "required", "many", "type_name")
+    __slots__ = ("role", "type", "description", "required", "many", "type_name", "live")
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         TYPE_UNSPECIFIED: _ClassVar[InputDeclaration.Type]
@@ -137,13 +137,15 @@ class InputDeclaration(_message.Message):
     REQUIRED_FIELD_NUMBER: _ClassVar[int]
     MANY_FIELD_NUMBER: _ClassVar[int]
     TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
     role: str
     type: InputDeclaration.Type
     description: str
     required: bool
     many: bool
     type_name: str
-    def __init__(self, role: _Optional[str] = ..., type: _Optional[_Union[InputDeclaration.Type, str]] = ..., description: _Optional[str] = ..., required: _Optional[bool] = ..., many: _Optional[bool] = ..., type_name: _Optional[str] = ...) -> None: ...
+    live: bool
+    def __init__(self, role: _Optional[str] = ..., type: _Optional[_Union[InputDeclaration.Type, str]] = ..., description: _Optional[str] = ..., required: _Optional[bool] = ..., many: _Optional[bool] = ..., type_name: _Optional[str] = ..., live: _Optional[bool] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")

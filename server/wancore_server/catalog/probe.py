@@ -176,6 +176,7 @@ def declaration(spec: InputSpec) -> catalog_service_pb2.InputDeclaration:
         required=spec.required,
         many=spec.many,
         type_name=spec.type_name,
+        live=spec.live,
     )
 
 

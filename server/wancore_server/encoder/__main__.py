@@ -46,7 +46,7 @@ def coded(task: wire_pb2.EncodeBlock, quality: int, crf: int) -> Iterator[Coded]
         sound = SoundTrack.of(Path(task.sound_path)) if task.sound_path and fragmented else None
         block = H264Block(frames, rate, task.first_frame, task.fragment, crf, sound, task.comment)
         init, fragment = block.fmp4() if fragmented else block.annex_b()
-        if task.fragment == 0:
+        if task.fragment == 0 or task.init:
             yield Coded(init, 0, 0, block.codec)
         yield Coded(fragment, task.first_frame, task.frame_count)
 

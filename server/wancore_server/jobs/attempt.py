@@ -32,6 +32,7 @@ from wancore_server.jobs.states import (
 from wancore_server.metrics import Metrics
 from wancore_server.store import Frames
 from wancore_server.wire import wire_pb2
+from wancore_server.workers.tenant import Loss
 
 log = logging.getLogger(__name__)
 MEDIA_TYPES = {
@@ -42,14 +43,6 @@ MEDIA_TYPES = {
     frames_pb2.ENCODING_H264_ANNEX_B: "video/h264",
 }
 ALIVE = (STARTING, RUNNING)
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Why an attempt ended without its worker's word. `crash`: it counts against the job."""
-
-    reason: str
-    crash: bool
 
 
 @dataclass(frozen=True)
@@ -84,6 +77,18 @@ class Attempt:
         self.stopped_for = "stopped"
         self.send: Callable[[wire_pb2.ToWorker], None] = lambda message: None
         self.stop_worker: Callable[[], None] = lambda: None
+
+    @property
+    def name(self) -> str:
+        return f"jobs/{self.live.id}"
+
+    @property
+    def owner(self) -> str:
+        return self.live.owner
+
+    @property
+    def family(self) -> str:
+        return self.live.family
 
     @property
     def lease(self) -> wire_pb2.Lease:

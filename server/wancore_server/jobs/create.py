@@ -40,9 +40,9 @@ class Creation:
         self.store, self.settings, self.disk_low = store, settings, disk_low
         self.draining = False
 
-    async def check(self, spec: job_pb2.JobSpec, owner: str) -> Checked:
-        """Raises `ApiError` for what is wrong with a request."""
-        validation = Validation(spec, self.catalog, self.settings)
+    async def check(self, spec: job_pb2.JobSpec, owner: str, live: bool = False) -> Checked:
+        """Raises `ApiError` for what is wrong with a request. `live`: some inputs arrive later."""
+        validation = Validation(spec, self.catalog, self.settings, live)
         validation.limits()
         await self.catalog.loras.look(use.name for use in spec.loras)
         assets = await self.store.assets(owner, validation.digests())

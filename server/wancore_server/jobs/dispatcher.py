@@ -35,6 +35,7 @@ from wancore_server.notify import Background, News
 from wancore_server.settings import ServerSettings
 from wancore_server.wire import wire_pb2
 from wancore_server.workers.slot import Slot
+from wancore_server.workers.tenant import Tenant
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Dispatcher:
         self.background = Background()
         self.deadlines: dict[str, asyncio.TimerHandle] = {}
         self.paused = False
+        self.first: Callable[[Slot], bool] = lambda slot: False  # live sessions go before jobs
         around.ledger.on_final.append(self.ended)
 
     @property
@@ -99,6 +101,8 @@ class Dispatcher:
         for slot in self.slots:
             if not slot.free:
                 continue
+            if self.first(slot):
+                return True
 
             def takes(live: LiveJob, slot: Slot = slot) -> bool:
                 free = live.owner in shares and running.get(live.owner, 0) < shares[live.owner].running
@@ -114,7 +118,7 @@ class Dispatcher:
         counts: dict[str, int] = {}
         for slot in self.slots:
             if slot.attempt is not None:
-                owner = slot.attempt.live.owner
+                owner = slot.attempt.owner
                 counts[owner] = counts.get(owner, 0) + 1
         return counts
 
@@ -249,7 +253,7 @@ class Dispatcher:
 
     def tell_places(self) -> None:
         """Position and estimates of all who wait."""
-        running = {slot.attempt.live.id: self.left_of(slot.attempt) for slot in self.slots if slot.attempt}
+        running = {slot.attempt.name: self.left_of(slot.attempt) for slot in self.slots if slot.attempt}
         counts: dict[str, int] = {}
         for id, (position, start) in self.queue.places(len(self.slots), running).items():
             live = self.queue.jobs[id]
@@ -266,7 +270,9 @@ class Dispatcher:
         for name in ("low", "normal", "high"):
             self.around.metrics.queue_depth.labels(name).set(counts.get(name, 0))
 
-    def left_of(self, attempt: Attempt) -> float | None:
+    def left_of(self, attempt: Tenant) -> float | None:
+        if not isinstance(attempt, Attempt):
+            return None  # nobody knows how long somebody will speak
         needed = self.queue.estimate(attempt.live)
         return None if needed is None else max(0.0, needed - (time.monotonic() - attempt.started))
 

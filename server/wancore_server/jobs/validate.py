@@ -49,8 +49,10 @@ class Checked:
 class Validation:
     """Checks one request; everything that is wrong is told together."""
 
-    def __init__(self, spec: job_pb2.JobSpec, catalog: Catalog, settings: ServerSettings) -> None:
-        self.spec, self.catalog, self.settings = spec, catalog, settings
+    def __init__(
+        self, spec: job_pb2.JobSpec, catalog: Catalog, settings: ServerSettings, live: bool = False
+    ) -> None:
+        self.spec, self.catalog, self.settings, self.live = spec, catalog, settings, live
 
     def check(self, assets: Mapping[str, AssetRow]) -> Checked:
         """Raises `ApiError`, after `limits`. `assets`: those of the request's digests that are there."""
@@ -183,7 +185,8 @@ class Validation:
             if not name.startswith("assets/") or DIGEST.fullmatch(name[7:]) is None:
                 yield Violation(f"{at}.inputs.{role}", "must be assets/sha256-{64 hex digits}")
         for declared in family.inputs:
-            if declared.required and not any(matches(declared, role) for role in inputs):
+            needed = declared.required and not (self.live and declared.live)
+            if needed and not any(matches(declared, role) for role in inputs):
                 yield Violation(f"{at}.inputs.{declared.role}", f"is required: {declared.description}")
 
     def sampling_violations(self) -> Iterator[Violation]:

@@ -22,6 +22,7 @@ CAPABILITIES = (
     "jobs.loras",
     "jobs.previews",
     "resume.frames",
+    "session.audio-in",
 )
 
 
@@ -40,7 +41,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         )  # fmt: skip
         return pb.ServerInfo(
             version=__version__,
-            api_versions=["v1"],
+            api_versions=["v1", "v1alpha"],
             capabilities=CAPABILITIES,
             solvers=self.catalog.found.solvers,
             methods=self.catalog.found.methods,

@@ -32,8 +32,9 @@ SCOPES = {
     "AssetService": "assets",
     "CatalogService": "read",
     "AdminService": "admin",
+    "SessionService": "generate",
 }
-PREFIX = "/wancore.v1."
+PREFIXES = ("/wancore.v1.", "/wancore.v1alpha.")
 HEALTH = "/grpc.health.v1.Health/"  # needs no token, as reflection does not: neither tells of callers
 CALLS_PER_VIEWER = 4  # calls at once, of all kinds, as a multiple of `max_viewers`
 REQUEST_BYTES = 256 * 1024  # of a message without file bytes: decoding more holds up the event loop
@@ -57,9 +58,9 @@ class Guard(grpc.aio.ServerInterceptor):
     ) -> Any:
         handler: Any = await continuation(details)
         method: str = details.method
-        if handler is None or not method.startswith((PREFIX, HEALTH)):
+        if handler is None or not method.startswith((*PREFIXES, HEALTH)):
             return handler
-        name = method.removeprefix(PREFIX)
+        name = method.removeprefix(PREFIXES[0]).removeprefix(PREFIXES[1])
         scope = None if method.startswith(HEALTH) else SCOPES.get(name) or SCOPES[name.partition("/")[0]]
         metadata: Any = details.invocation_metadata
         authorization: str | None = dict(metadata).get("authorization")
@@ -81,8 +82,9 @@ class Guard(grpc.aio.ServerInterceptor):
             (False, False): grpc.unary_unary_rpc_method_handler,
             (False, True): grpc.unary_stream_rpc_method_handler,
             (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
         }[(handler.request_streaming, handler.response_streaming)]
-        inner = handler.unary_unary or handler.unary_stream or handler.stream_unary
+        inner = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         return make(guarded(inner), None, handler.response_serializer)
 
     async def call(

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ToWorker(_message.Message):
-    __slots__ = ("run", "cancel", "room", "load", "unload", "canary", "load_lora", "unload_lora")
+    __slots__ = ("run", "cancel", "room", "load", "unload", "canary", "load_lora", "unload_lora", "live")
     RUN_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class ToWorker(_message.Message):
     CANARY_FIELD_NUMBER: _ClassVar[int]
     LOAD_LORA_FIELD_NUMBER: _ClassVar[int]
     UNLOAD_LORA_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
     run: RunJob
     cancel: CancelAttempt
     room: SpoolRoom
@@ -29,7 +30,8 @@ class ToWorker(_message.Message):
     canary: Canary
     load_lora: HoldLora
     unload_lora: HoldLora
-    def __init__(self, run: _Optional[_Union[RunJob, _Mapping]] = ..., cancel: _Optional[_Union[CancelAttempt, _Mapping]] = ..., room: _Optional[_Union[SpoolRoom, _Mapping]] = ..., load: _Optional[_Union[HoldModel, _Mapping]] = ..., unload: _Optional[_Union[HoldModel, _Mapping]] = ..., canary: _Optional[_Union[Canary, _Mapping]] = ..., load_lora: _Optional[_Union[HoldLora, _Mapping]] = ..., unload_lora: _Optional[_Union[HoldLora, _Mapping]] = ...) -> None: ...
+    live: LiveInput
+    def __init__(self, run: _Optional[_Union[RunJob, _Mapping]] = ..., cancel: _Optional[_Union[CancelAttempt, _Mapping]] = ..., room: _Optional[_Union[SpoolRoom, _Mapping]] = ..., load: _Optional[_Union[HoldModel, _Mapping]] = ..., unload: _Optional[_Union[HoldModel, _Mapping]] = ..., canary: _Optional[_Union[Canary, _Mapping]] = ..., load_lora: _Optional[_Union[HoldLora, _Mapping]] = ..., unload_lora: _Optional[_Union[HoldLora, _Mapping]] = ..., live: _Optional[_Union[LiveInput, _Mapping]] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("job", "attempt", "epoch")
@@ -42,20 +44,70 @@ class Lease(_message.Message):
     def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class RunJob(_message.Message):
-    __slots__ = ("lease", "request", "spool_path", "room_bytes", "room_wait_s", "previews")
+    __slots__ = ("lease", "request", "spool_path", "room_bytes", "room_wait_s", "previews", "live")
     LEASE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     SPOOL_PATH_FIELD_NUMBER: _ClassVar[int]
     ROOM_BYTES_FIELD_NUMBER: _ClassVar[int]
     ROOM_WAIT_S_FIELD_NUMBER: _ClassVar[int]
     PREVIEWS_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
     lease: Lease
     request: str
     spool_path: str
     room_bytes: int
     room_wait_s: float
     previews: bool
-    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., request: _Optional[str] = ..., spool_path: _Optional[str] = ..., room_bytes: _Optional[int] = ..., room_wait_s: _Optional[float] = ..., previews: _Optional[bool] = ...) -> None: ...
+    live: LiveRun
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., request: _Optional[str] = ..., spool_path: _Optional[str] = ..., room_bytes: _Optional[int] = ..., room_wait_s: _Optional[float] = ..., previews: _Optional[bool] = ..., live: _Optional[_Union[LiveRun, _Mapping]] = ...) -> None: ...
+
+class LiveRun(_message.Message):
+    __slots__ = ("roles", "sample_rate", "allowed_blocks", "lease_s")
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_RATE_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_S_FIELD_NUMBER: _ClassVar[int]
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    sample_rate: int
+    allowed_blocks: int
+    lease_s: float
+    def __init__(self, roles: _Optional[_Iterable[str]] = ..., sample_rate: _Optional[int] = ..., allowed_blocks: _Optional[int] = ..., lease_s: _Optional[float] = ...) -> None: ...
+
+class LiveInput(_message.Message):
+    __slots__ = ("lease", "sound", "allowed_blocks", "paused", "steer", "ended_role", "renewed")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    SOUND_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    STEER_FIELD_NUMBER: _ClassVar[int]
+    ENDED_ROLE_FIELD_NUMBER: _ClassVar[int]
+    RENEWED_FIELD_NUMBER: _ClassVar[int]
+    lease: Lease
+    sound: LiveSound
+    allowed_blocks: int
+    paused: bool
+    steer: Steer
+    ended_role: str
+    renewed: bool
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., sound: _Optional[_Union[LiveSound, _Mapping]] = ..., allowed_blocks: _Optional[int] = ..., paused: _Optional[bool] = ..., steer: _Optional[_Union[Steer, _Mapping]] = ..., ended_role: _Optional[str] = ..., renewed: _Optional[bool] = ...) -> None: ...
+
+class LiveSound(_message.Message):
+    __slots__ = ("role", "pcm16")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    PCM16_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    pcm16: bytes
+    def __init__(self, role: _Optional[str] = ..., pcm16: _Optional[bytes] = ...) -> None: ...
+
+class Steer(_message.Message):
+    __slots__ = ("id", "prompt", "negative_prompt")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_PROMPT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    prompt: str
+    negative_prompt: str
+    def __init__(self, id: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ...) -> None: ...
 
 class CancelAttempt(_message.Message):
     __slots__ = ("lease",)
@@ -90,7 +142,7 @@ class Canary(_message.Message):
     def __init__(self, scratch_path: _Optional[str] = ...) -> None: ...
 
 class FromWorker(_message.Message):
-    __slots__ = ("ready", "beat", "settled", "progress", "preview", "block", "need_room", "ended", "canary", "resident", "sound", "noted")
+    __slots__ = ("ready", "beat", "settled", "progress", "preview", "block", "need_room", "ended", "canary", "resident", "sound", "noted", "live_block", "steered", "retried")
     READY_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +155,9 @@ class FromWorker(_message.Message):
     RESIDENT_FIELD_NUMBER: _ClassVar[int]
     SOUND_FIELD_NUMBER: _ClassVar[int]
     NOTED_FIELD_NUMBER: _ClassVar[int]
+    LIVE_BLOCK_FIELD_NUMBER: _ClassVar[int]
+    STEERED_FIELD_NUMBER: _ClassVar[int]
+    RETRIED_FIELD_NUMBER: _ClassVar[int]
     ready: Ready
     beat: Beat
     settled: Settled
@@ -115,7 +170,10 @@ class FromWorker(_message.Message):
     resident: Resident
     sound: SoundWritten
     noted: Noted
-    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[PreviewMade, _Mapping]] = ..., block: _Optional[_Union[BlockWritten, _Mapping]] = ..., need_room: _Optional[_Union[NeedRoom, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., canary: _Optional[_Union[CanaryDone, _Mapping]] = ..., resident: _Optional[_Union[Resident, _Mapping]] = ..., sound: _Optional[_Union[SoundWritten, _Mapping]] = ..., noted: _Optional[_Union[Noted, _Mapping]] = ...) -> None: ...
+    live_block: LiveBlock
+    steered: LiveSteered
+    retried: LiveRetried
+    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[PreviewMade, _Mapping]] = ..., block: _Optional[_Union[BlockWritten, _Mapping]] = ..., need_room: _Optional[_Union[NeedRoom, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., canary: _Optional[_Union[CanaryDone, _Mapping]] = ..., resident: _Optional[_Union[Resident, _Mapping]] = ..., sound: _Optional[_Union[SoundWritten, _Mapping]] = ..., noted: _Optional[_Union[Noted, _Mapping]] = ..., live_block: _Optional[_Union[LiveBlock, _Mapping]] = ..., steered: _Optional[_Union[LiveSteered, _Mapping]] = ..., retried: _Optional[_Union[LiveRetried, _Mapping]] = ...) -> None: ...
 
 class Ready(_message.Message):
     __slots__ = ("device",)
@@ -185,6 +243,53 @@ class SoundWritten(_message.Message):
     size_bytes: int
     def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
+class LiveBlock(_message.Message):
+    __slots__ = ("lease", "block", "path", "first_frame", "frame_count", "crc32c", "used_samples")
+    class UsedSamplesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FRAME_FIELD_NUMBER: _ClassVar[int]
+    FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CRC32C_FIELD_NUMBER: _ClassVar[int]
+    USED_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    lease: Lease
+    block: int
+    path: str
+    first_frame: int
+    frame_count: int
+    crc32c: _containers.RepeatedScalarFieldContainer[int]
+    used_samples: _containers.ScalarMap[str, int]
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., block: _Optional[int] = ..., path: _Optional[str] = ..., first_frame: _Optional[int] = ..., frame_count: _Optional[int] = ..., crc32c: _Optional[_Iterable[int]] = ..., used_samples: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class LiveSteered(_message.Message):
+    __slots__ = ("lease", "id", "block", "error")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    lease: Lease
+    id: str
+    block: int
+    error: _status_pb2.Status
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., id: _Optional[str] = ..., block: _Optional[int] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class LiveRetried(_message.Message):
+    __slots__ = ("lease", "block", "reason")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    lease: Lease
+    block: int
+    reason: str
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., block: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class NeedRoom(_message.Message):
     __slots__ = ("lease", "total_bytes")
     LEASE_FIELD_NUMBER: _ClassVar[int]
@@ -247,7 +352,7 @@ class Noted(_message.Message):
     def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
 
 class EncodeBlock(_message.Message):
-    __slots__ = ("task", "encoding", "spool_path", "offset_bytes", "first_frame", "frame_count", "width", "height", "frame_rate", "track_path", "track_bytes", "fragment", "sound_path", "comment")
+    __slots__ = ("task", "encoding", "spool_path", "offset_bytes", "first_frame", "frame_count", "width", "height", "frame_rate", "track_path", "track_bytes", "fragment", "sound_path", "comment", "init")
     TASK_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     SPOOL_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -262,6 +367,7 @@ class EncodeBlock(_message.Message):
     FRAGMENT_FIELD_NUMBER: _ClassVar[int]
     SOUND_PATH_FIELD_NUMBER: _ClassVar[int]
     COMMENT_FIELD_NUMBER: _ClassVar[int]
+    INIT_FIELD_NUMBER: _ClassVar[int]
     task: int
     encoding: _frames_pb2.Encoding
     spool_path: str
@@ -276,7 +382,8 @@ class EncodeBlock(_message.Message):
     fragment: int
     sound_path: str
     comment: str
-    def __init__(self, task: _Optional[int] = ..., encoding: _Optional[_Union[_frames_pb2.Encoding, str]] = ..., spool_path: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., first_frame: _Optional[int] = ..., frame_count: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_rate: _Optional[_Union[_frames_pb2.FrameRate, _Mapping]] = ..., track_path: _Optional[str] = ..., track_bytes: _Optional[int] = ..., fragment: _Optional[int] = ..., sound_path: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
+    init: bool
+    def __init__(self, task: _Optional[int] = ..., encoding: _Optional[_Union[_frames_pb2.Encoding, str]] = ..., spool_path: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., first_frame: _Optional[int] = ..., frame_count: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_rate: _Optional[_Union[_frames_pb2.FrameRate, _Mapping]] = ..., track_path: _Optional[str] = ..., track_bytes: _Optional[int] = ..., fragment: _Optional[int] = ..., sound_path: _Optional[str] = ..., comment: _Optional[str] = ..., init: _Optional[bool] = ...) -> None: ...
 
 class BlockEncoded(_message.Message):
     __slots__ = ("task", "problem", "pieces", "seconds")

@@ -21,13 +21,14 @@ class Worker:
         from wancore.runtime.settings import load_settings
         from wancore_server.worker.attempt import WorkerAttempt
         from wancore_server.worker.runners import Runners
+        from wancore_server.worker.session import WorkerSession
 
         self.link = link
         self.commands: queue.SimpleQueue[wire_pb2.ToWorker] = queue.SimpleQueue()
         settings = load_settings(device=device)
         plugins = PluginManager(settings.plugins, (*settings.disabled_plugins, *disabled))
         self.runners = Runners(settings, plugins, resident)
-        self.make_attempt = WorkerAttempt
+        self.make_attempt, self.make_session = WorkerAttempt, WorkerSession
         self.attempt: WorkerAttempt | None = None
 
     def handle(self, message: wire_pb2.ToWorker) -> None:
@@ -35,12 +36,16 @@ class Worker:
         if message.HasField("cancel"):
             if self.attempt is not None and self.attempt.lease == message.cancel.lease:
                 self.attempt.cancel()
+        elif message.HasField("live"):
+            if isinstance(self.attempt, self.make_session) and self.attempt.lease == message.live.lease:
+                self.attempt.take(message.live)
         elif message.HasField("room"):
             if self.attempt is not None and self.attempt.lease == message.room.lease:
                 self.attempt.spool.give(message.room.total_bytes)
         else:
             if message.HasField("run"):  # made here, so that a cancel right behind it finds it
-                self.attempt = self.make_attempt(message.run, self.link, self.runners)
+                make = self.make_session if message.run.HasField("live") else self.make_attempt
+                self.attempt = make(message.run, self.link, self.runners)
             self.commands.put(message)
 
     def work(self) -> None:

@@ -25,7 +25,7 @@ from wancore.events import (
     Progress,
     SoundTrack,
 )
-from wancore.request import parse_request
+from wancore.request import Request, parse_request
 from wancore_server.clock import duration
 from wancore_server.errors import cut
 from wancore_server.jobs.fields import without_paths
@@ -68,7 +68,7 @@ class WorkerAttempt:
         self.tell(job_pb2.STAGE_UNSPECIFIED, started=True)
         try:
             request = parse_request(json.loads(self.command.request))
-            with closing(cast(Any, self.runners.run(request))) as events:
+            with closing(cast(Any, self.events(request))) as events:
                 self.follow(events)
             ended = wire_pb2.Ended(how=wire_pb2.Ended.SUCCEEDED)
         except Cancelled:
@@ -82,6 +82,9 @@ class WorkerAttempt:
         ended.stage_seconds.update(self.seconds)
         self.link.be_patient(False)
         self.link.send(ended=ended)
+
+    def events(self, request: Request) -> Iterator[Event]:
+        return self.runners.run(request)
 
     def failure(self, error: Exception) -> wire_pb2.Ended:
         log.exception("attempt failed")

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, status_pb2
 
 from wancore.errors import CheckpointError, Conflict, InvalidInput, PluginError, WancoreError
+from wancore.live import BlockFailed, LiveClosed
 from wancore_server.errors import ApiError, invalid, invalid_field
 from wancore_server.jobs.fields import violation, without_paths
 from wancore_server.worker.spoolfile import SinkStalled
@@ -37,7 +38,12 @@ def api_error(error: BaseException, plugin: str, version: str, request: Fields) 
         return ApiError(
             code_pb2.RESOURCE_EXHAUSTED, "SINK_STALLED", "there was no room for the frames in time"
         )
-    if is_out_of_memory(error):
+    if isinstance(error, LiveClosed):
+        return ApiError(code_pb2.ABORTED, "LEASE_LOST", str(error))
+    if isinstance(error, BlockFailed) and not is_out_of_memory(error.cause):
+        metadata = {"block": str(error.block), "plugin": plugin, "exception": type(error.cause).__name__}
+        return ApiError(code_pb2.INTERNAL, "BLOCK_FAILED", f"block {error.block} failed twice", metadata)
+    if isinstance(error, BlockFailed) or is_out_of_memory(error):
         return out_of_memory()
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ApiError(code_pb2.RESOURCE_EXHAUSTED, "DISK_FULL", "the disk is full")

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from wancore.errors import InvalidInput
 from wancore.events import Event
+from wancore.live import Live
 from wancore.plugins import PluginManager
 from wancore.request import Request
 from wancore.runtime.settings import Settings
 from wancore_server import hookspecs
-from wancore_server.hookspecs import Runner
+from wancore_server.hookspecs import LiveRunner, Runner
 
 if TYPE_CHECKING:
     from wancore.engine.engine import Engine
@@ -33,6 +35,15 @@ class Runners:
         if runner is not None:
             return runner.run(request)
         return self.engine(request.model or self.settings.model or "").generate(request)
+
+    def run_live(self, request: Request, live: Live) -> Iterator[Event]:
+        """Raises `InvalidInput` for a runner that cannot be fed."""
+        runner = self.own.get(request.family or "")
+        if isinstance(runner, LiveRunner):
+            return runner.run_live(request, live)
+        if runner is not None:
+            raise InvalidInput("live", list(request.live), "nothing: this family cannot run live")
+        return self.engine(request.model or self.settings.model or "").generate(request, live)
 
     def engine(self, model: str) -> Engine:
         """The engine that holds a model's weights, after making room for it."""

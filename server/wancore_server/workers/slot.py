@@ -17,12 +17,12 @@ from wancore_proto.v1 import admin_service_pb2
 
 from wancore_server.catalog.catalog import Catalog
 from wancore_server.errors import reason_of
-from wancore_server.jobs.attempt import Attempt, Loss
 from wancore_server.metrics import Metrics
 from wancore_server.notify import Background
 from wancore_server.settings import ServerSettings
 from wancore_server.wire import wire_pb2
 from wancore_server.workers.process import Child
+from wancore_server.workers.tenant import Loss, Tenant
 
 State = admin_service_pb2.Worker.State
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Slot:
         self.log = logging.LoggerAdapter(log, {"worker": self.id})
         self.state: State = State.STATE_STARTING
         self.children: list[Child] = []
-        self.attempt: Attempt | None = None
+        self.attempt: Tenant | None = None
         self.crashes = Crashes(settings.quarantine_crashes, settings.quarantine_window_s)
         self.models: list[str] = []
         self.loras: list[str] = []
@@ -230,7 +230,7 @@ class Slot:
         if about and self.attempt is not None:
             await self.about_attempt(self.attempt, about)
 
-    async def about_attempt(self, attempt: Attempt, messages: list[wire_pb2.FromWorker]) -> None:
+    async def about_attempt(self, attempt: Tenant, messages: list[wire_pb2.FromWorker]) -> None:
         ended = await attempt.handle(messages)
         if ended is None:
             return
@@ -241,7 +241,7 @@ class Slot:
         if self.recycle:
             self.kill("recycled")
         # The frames of this job may still be encoded while the next one runs.
-        self.background.start(attempt.finish(ended), f"finish {attempt.live.id}")
+        self.background.start(attempt.finish(ended), f"finish {attempt.name}")
         self.wake()
 
     def release(self) -> None:
@@ -296,7 +296,7 @@ class Slot:
             if idle and now - self.canary_sent > self.settings.canary_s:
                 self.send_canary()
 
-    def start(self, attempt: Attempt, command: wire_pb2.RunJob) -> None:
+    def start(self, attempt: Tenant, command: wire_pb2.RunJob) -> None:
         """Gives it an attempt; `free` must hold."""
         self.state, self.attempt = State.STATE_BUSY, attempt
         attempt.send = self.children[0].send
@@ -333,7 +333,7 @@ class Slot:
         statuses = [await child.wait() for child in self.children]
         loss = self.loss(statuses)
         attempt = self.attempt
-        family = attempt.live.family if attempt is not None else ""
+        family = attempt.family if attempt is not None else ""
         self.release()
         self.state = State.STATE_STARTING
         if loss.crash:
@@ -378,7 +378,8 @@ class Slot:
             name=f"workers/{self.id}",
             state=self.state,
             device=self.device,
-            job=f"jobs/{self.attempt.live.id}" if self.attempt is not None else "",
+            job=self.busy_with("jobs/"),
+            session=self.busy_with("sessions/"),
             rank_count=self.settings.gang,
             restart_count=self.restarts,
             models=[catalog.model_name(model) for model in self.models],
@@ -386,3 +387,7 @@ class Slot:
             memory_bytes=self.memory_bytes,
             loras=catalog.loras.names(self.loras),
         )
+
+    def busy_with(self, collection: str) -> str:
+        name = self.attempt.name if self.attempt is not None else ""
+        return name if name.startswith(collection) else ""

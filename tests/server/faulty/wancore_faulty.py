@@ -99,6 +99,56 @@ class FaultyRunner:
             yield Frames(first, np.stack([picture(seed, first + k, width, height) for k in range(count)]))
         yield Finished(frames, 0.1, {"denoising": p.step_s * steps})
 
+    def run_live(self, request: Any, live: Any) -> Iterator[Any]:
+        """A block of `block_frames` for as much sound; its pictures depend on the words."""
+        from functools import partial
+
+        from wancore.engine.blocks import transacted
+        from wancore.errors import InvalidInput
+        from wancore.events import Accepted, Finished, Loading, Steered
+
+        p = FaultyParameters.model_validate(request.params)
+        fps, role = Fraction(request.fps or 8), next(iter(live.sounds))
+        self.fail(p, "start")
+        size = (request.size.width, request.size.height) if request.size else (64, 48)
+        yield Accepted("faulty", "", *size, None, fps, 1, "euler", 1.0, (1.0,), request.seed or 0, "none")
+        for part, stage in (("inputs", "inputs"), ("text encoder", "text"), ("transformer", "loading")):
+            yield Loading(part)
+            self.fail(p, stage)
+        words, total, block = request.prompt, 0, 0
+        while True:
+            count = live.await_sound(role, round((total + p.block_frames) * live.rate / fps))
+            frames = p.block_frames if count is None else int(count * fps / live.rate) - total
+            frames = min(frames, p.block_frames)
+            if frames <= 0:
+                break
+            for asked in live.begin(block):
+                refused = (
+                    InvalidInput("prompt", asked.prompt, "other words") if asked.prompt == "no" else None
+                )
+                words = words if refused else asked.prompt or words
+                yield Steered(asked.id, block, refused)
+            seed = (request.seed or 0) + len(words)
+            yield from transacted(block, partial(self.block, p, seed, total, frames, size))
+            total, block = total + frames, block + 1
+            live.forget(role, round(total * live.rate / fps))
+        yield Finished(total, 0.1, {})
+
+    def block(self, p: FaultyParameters, seed: int, first: int, frames: int, size: Any) -> Iterator[Any]:
+        import numpy as np
+
+        from wancore.events import Frames, Progress
+
+        self.fail(p, "denoising")
+        self.pause(p, p.step_s)
+        yield Progress(1, 1, 0, 0.0)
+        half = max(1, frames // 2)
+        yield Frames(first, np.stack([picture(seed, first + k, *size) for k in range(half)]))
+        self.fail(p, "decoding")
+        if frames > half:
+            rest = [picture(seed, first + k, *size) for k in range(half, frames)]
+            yield Frames(first + half, np.stack(rest))
+
     def look_at(self, role: str, path: Path) -> None:
         from wancore.media.audio import read_audio
         from wancore.media.image import read_image
@@ -166,7 +216,7 @@ def wancore_families() -> Iterable[Any]:
             InputSpec("image", InputType.IMAGE, "a picture"),
             InputSpec("video", InputType.VIDEO, "a video"),
             InputSpec("tracks", InputType.TRACKS, "points"),
-            InputSpec("audio", InputType.AUDIO, "sound"),
+            InputSpec("audio", InputType.AUDIO, "sound", live=True),
         )
         parameters = FaultyParameters
 

@@ -1,0 +1,155 @@
+"""Memory and time of a forward within a budget: `python -m benchmarks.memory`.
+
+The 14B text-to-video shape with random weights, all 40 blocks, through the real transformer, swap and plan.
+Peaks are those of torch's allocator; the last column is what the driver says the process takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from benchmarks.gpu import described, host_copy_rate, median_ms
+from wancore.engine.residency import swap_of
+from wancore.kernels.attention import Attention
+from wancore.quant.linear import Linear
+from wancore.quant.scaled import ScaledWeight
+from wancore.runtime.budget import Budget, MemoryPlan, Needs, plan_memory
+from wancore.runtime.swap import Swap
+from wancore.runtime.swap.flat import held_by
+from wancore.transformer.activations import Work, activation_bytes
+from wancore.transformer.canvas import Canvas
+from wancore.transformer.config import TransformerConfig
+from wancore.transformer.layout import build_layout
+from wancore.transformer.model import WanTransformer
+from wancore.transformer.predict import EmbeddedText, Inputs, predict
+
+DEVICE = torch.device("cuda")
+SIZES = TransformerConfig(
+    dim=5120, ffn_dim=13824, num_heads=40, num_layers=40, in_dim=16, out_dim=16, text_dim=4096
+)
+CANVASES = {21_504: Canvas(21, 32, 32), 32_760: Canvas(21, 30, 52)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """`budget`: as a user gives it; None for everything on the GPU."""
+
+    weights: str
+    budget: str | None
+
+
+CASES = (
+    Case("bf16", None),
+    Case("bf16", "10GB"),
+    Case("fp8", None),
+    Case("fp8", "18GB"),
+    Case("fp8", "10GB"),
+)
+
+
+def model_of(weights: str, layers: int) -> WanTransformer:
+    """Random weights of a usual size, on the GPU."""
+    with torch.device("meta"):
+        config = TransformerConfig(**{**SIZES.__dict__, "num_layers": layers})
+        model = WanTransformer(config, Attention())
+    torch.manual_seed(0)
+    for held in held_by([model]):
+        tensor = torch.empty(held.tensor.shape, dtype=torch.bfloat16, device=DEVICE)
+        values = tensor.normal_(std=0.02) if tensor.ndim > 1 else tensor.fill_(held.name == "weight")
+        if held.name in held.module._parameters:
+            held.module._parameters[held.name] = nn.Parameter(values, requires_grad=False)
+        else:
+            held.module._buffers[held.name] = values
+    if weights == "fp8":
+        for block in model.blocks:
+            quantise(block)
+    return model.eval()
+
+
+def quantise(block: nn.Module) -> None:
+    """Every linear in e4m3 with a scale for each row."""
+    for module in list(block.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Linear:
+                scale = child.weight.float().abs().amax(1, keepdim=True) / 448
+                codes = (child.weight.float() / scale).to(torch.float8_e4m3fn)
+                bias = child.bias
+                setattr(
+                    module,
+                    name,
+                    Linear(ScaledWeight("fp8", codes, scale), None if bias is None else bias.data),
+                )
+
+
+def needs_of(model: WanTransformer, rows: int) -> Needs:
+    blocks = tuple(sum(h.tensor.nbytes for h in held_by([block])) for block in model.blocks)
+    rest = sum(h.tensor.nbytes for h in held_by([model])) - sum(blocks)
+    return Needs(blocks, rest, activation_bytes(model.config, Work(rows, 1)))
+
+
+def inputs_of(model: WanTransformer, rows: int) -> Inputs:
+    canvas = CANVASES[rows]
+    layout = build_layout(canvas, model.frequencies, device=DEVICE)
+    text = EmbeddedText.of(model, torch.randn(512, 4096, device=DEVICE, dtype=torch.bfloat16))
+    latents = torch.randn(16, canvas.total, 2 * canvas.height, 2 * canvas.width, device=DEVICE)
+    return Inputs(latents, torch.tensor([700.0], device=DEVICE), layout, text)
+
+
+def settled(model: WanTransformer, case: Case, rows: int) -> tuple[Swap, MemoryPlan]:
+    total = torch.cuda.mem_get_info()[1]
+    plan = plan_memory(needs_of(model, rows), Budget.of(case.budget, total, total))
+    swap = swap_of(model, {}, DEVICE, plan.resident, plan.slots)
+    swap.engage()
+    return swap, plan
+
+
+@torch.no_grad()
+def measure(case: Case, rows: int, layers: int, repeats: int, base: float | None) -> float:
+    model = model_of(case.weights, layers)
+    swap, plan = settled(model, case, rows)
+    inputs = inputs_of(model, rows)
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    time = median_ms(lambda: predict(model, inputs), 1, repeats)
+    peak, reserved = torch.cuda.max_memory_allocated() / 1e9, torch.cuda.max_memory_reserved() / 1e9
+    free, total = torch.cuda.mem_get_info()
+    ratio = f"{time / base:.3f}" if base else ""
+    weights = swap.device_bytes + plan.needs.rest
+    print(
+        f"| {case.weights} | {case.budget or 'all'} | {plan.resident}/{layers} | {time:.0f} | {ratio} "
+        f"| {peak:.2f} | {reserved:.2f} | {(total - free) / 1e9:.2f} "
+        f"| {(peak * 1e9 - weights) / 1e9:.2f} of {plan.needs.working / 1e9:.2f} | {swap.counts.waited} |"
+    )
+    swap.release()
+    return time
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, choices=CANVASES, default=32_760)
+    parser.add_argument("--layers", type=int, default=40)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cases", default="", help="those whose weights are these, e.g. bf16")
+    arguments = parser.parse_args()
+    print(described())
+    print(f"host to device from pinned memory: {host_copy_rate() / 1e9:.1f} GB/s; {arguments.rows} tokens\n")
+    print("| weights | budget | resident | ms | of resident | peak GB | reserved GB | process GB "
+          "| working GB, of estimate | waited |\n|---|---|---|---|---|---|---|---|---|---|")  # fmt: skip
+    base: dict[str, float] = {}
+    for case in CASES:
+        if arguments.cases in case.weights:
+            time = measure(case, arguments.rows, arguments.layers, arguments.repeats, base.get(case.weights))
+            base.setdefault(case.weights, time)
+            gc.collect()
+            torch.cuda.empty_cache()
+    print(f"\nafterwards: {described()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Live sessions: sound in, blocks of frames out."""

@@ -1,0 +1,318 @@
+"""Where a model's weights are: as much on the device as the budget takes, the rest in host memory.
+
+One house for each transformer, with the families' adapters on it. Numbers from headers decide where weights
+are loaded to; once they are there, their own sizes and the tokens of each forward decide.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from wancore.checkpoints.memory import loaded_bytes
+from wancore.checkpoints.view import FileView
+from wancore.errors import MemoryShortage
+from wancore.runtime.budget import Budget, MemoryPlan, Needs, device_memory, plan_memory, would_fit
+from wancore.runtime.swap import Copies, Swap, Unit
+from wancore.runtime.swap.flat import held_by
+from wancore.runtime.swap.swap import SLOTS
+from wancore.runtime.swap.unit import LEAST_BYTES
+from wancore.transformer.activations import Work, activation_bytes
+from wancore.transformer.adapter import Adapter
+from wancore.transformer.config import TransformerConfig
+from wancore.transformer.fp8 import BLOCK_LINEARS
+from wancore.transformer.model import WanTransformer
+
+T = TypeVar("T")
+#: How much larger the working memory is taken to be after it did not suffice.
+MORE = 1.5
+#: A block of a list by the name of one of its tensors: `blocks.7`, `vace_blocks.0`.
+NUMBERED = re.compile(r"(\w+\.\d+)\.")
+
+
+def header_needs(
+    views: Iterable[FileView], config: TransformerConfig, dtype: torch.dtype, work: Work, fp8: bool = False
+) -> Needs:
+    """What a transformer and its adapters need, from their headers: tensors of one block move together.
+
+    `fp8`: the linears of the blocks will be quantised.
+    """
+    blocks: dict[str, int] = {}
+    rest = 0
+    for view in views:
+        for name, info in view.entries.items():
+            quantised = fp8 and BLOCK_LINEARS.match(name) and len(info.shape) == 2
+            size = loaded_bytes(info, torch.float8_e4m3fn if quantised else dtype)
+            if match := NUMBERED.match(name):
+                blocks[match[1]] = blocks.get(match[1], 0) + size
+            else:
+                rest += size
+    return Needs(tuple(blocks.values()), rest, activation_bytes(config, work))
+
+
+def units_of(model: WanTransformer, adapters: Mapping[str, Adapter]) -> list[Unit]:
+    """Each block with the adapters' pieces in it; then the adapters' other lists of modules, one by one."""
+    units = []
+    for i, block in enumerate(model.blocks):
+        pieces = [
+            module
+            for adapter in adapters.values()
+            for module in vars(adapter.pieces(i)).values()
+            if isinstance(module, nn.Module)
+        ]
+        units.append(Unit(f"blocks.{i}", (block, *pieces)))
+    inside = {id(m) for unit in units for root in unit.modules for m in root.modules()}
+    for adapter in adapters.values():
+        for path, listed in adapter.named_children():
+            if isinstance(listed, nn.ModuleList) and not any(id(m) in inside for m in listed):
+                units += [Unit(f"{path}.{j}", (module,)) for j, module in enumerate(listed)]
+    return units
+
+
+def swap_of(
+    model: WanTransformer,
+    adapters: Mapping[str, Adapter],
+    device: torch.device,
+    resident: int = 0,
+    slots: int = SLOTS,
+    copies: Copies | None = None,
+    least: int = LEAST_BYTES,
+) -> Swap:
+    """The swap of a transformer's blocks and of what its adapters have beside them; see `Swap`."""
+    swap = Swap(units_of(model, adapters), device, resident, slots, copies, least)
+    model.entering = lambda i: swap.use(swap.units[i])
+    return swap
+
+
+class House:
+    """One transformer with its adapters, and the swap of their weights."""
+
+    def __init__(self, owner: Residency, model: WanTransformer, adapters: Mapping[str, Adapter]) -> None:
+        self.owner, self.model, self.adapters = owner, model, dict(adapters)
+        self.swap = swap_of(model, adapters, owner.device, least=owner.least)
+        self.plan: MemoryPlan | None = None
+        self.settled = self.on_host = False
+        self.work = owner.work
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Of the blocks that are not always on the device, as parameters are named: all or none, since
+        their number changes with the work."""
+        swaps = self.plan is not None and self.plan.swapped
+        return tuple(f"{unit.name}." for unit in self.swap.units) if swaps else ()
+
+    def needs(self) -> Needs:
+        """By the weights as they are now, and all else that is on the device."""
+        roots = [self.model, *self.adapters.values()]
+        blocks = tuple(sum(h.tensor.nbytes for h in held_by(unit.modules)) for unit in self.swap.units)
+        whole = sum(h.tensor.nbytes for h in held_by(roots))
+        rest = whole - sum(blocks)
+        working = activation_bytes(self.model.config, self.work)
+        return Needs(blocks, rest + self.owner.beside(self), working)
+
+    def on_device(self) -> int:
+        """Bytes of its weights and slots that are on the device."""
+        if not self.settled and self.on_host:
+            return 0
+        passing = {(id(h.module), h.name) for unit in self.swap.swapped for h in unit.held}
+        return self.swap.slot_bytes + sum(
+            h.tensor.nbytes
+            for h in held_by([self.model, *self.adapters.values()])
+            if h.tensor.device.type == self.owner.device.type and (id(h.module), h.name) not in passing
+        )
+
+    def settle(self, plan: MemoryPlan | None = None) -> MemoryPlan:
+        """Moves weights to where a plan wants them. Raises `MemoryShortage`."""
+        plan = plan or plan_memory(self.needs(), self.owner.budget())
+        same = (plan.resident, plan.slots) == (self.swap.resident, self.swap.slot_count)
+        if not (same and self.swap.engaged):
+            self.swap.release()
+            self.swap.resident, self.swap.slot_count = plan.resident, plan.slots
+            self.place_rest()
+            self.swap.engage()
+        self.plan, self.settled = plan, True
+        return plan
+
+    def place_rest(self) -> None:
+        """What belongs to no block, on the device."""
+        inside = {id(h.module) for unit in self.swap.units for h in held_by(unit.modules)}
+        for held in held_by([self.model, *self.adapters.values()]):
+            if id(held.module) not in inside:
+                held.put(held.tensor.to(self.owner.device))
+
+    def ready(self, rows: int | None = None) -> None:
+        """Weights in their places, for a forward over so many rows; other transformers make room."""
+        if rows is not None and rows > self.work.rows:
+            self.work = replace(self.work, rows=rows)
+            self.owner.make_way(self)
+            self.settle()
+        elif not self.swap.engaged:
+            self.owner.make_way(self)
+            self.settle()
+
+    def run(self, rows: int, forward: Callable[[], T]) -> T:
+        """A forward over so many rows; once more with less on the device if memory runs out.
+
+        Raises `MemoryShortage` where that does not help.
+        """
+        self.ready(rows)
+        try:
+            return forward()
+        except torch.OutOfMemoryError as error:
+            failed = str(error)  # the error itself holds the tensors of the forward
+        smaller = self.smaller()
+        self.owner.empty()
+        if smaller is None:
+            raise self.shortage(failed)
+        self.settle(smaller)
+        self.owner.notes.append(f"GPU memory ran out; once more with {smaller.describe()}")
+        try:
+            return forward()
+        except torch.OutOfMemoryError as error:
+            failed = str(error)
+        self.owner.empty()
+        raise self.shortage(failed)
+
+    def smaller(self) -> MemoryPlan | None:
+        """A plan with more room to work in; None where everything has left the device already."""
+        assert self.plan is not None
+        if self.plan.resident == 0 and self.plan.slots == 1:
+            return None
+        needs = replace(self.plan.needs, working=int(self.plan.needs.working * MORE))
+        try:
+            plan = plan_memory(needs, self.owner.budget())
+        except MemoryShortage:
+            return MemoryPlan(needs, self.owner.budget(), 0, 1)
+        if (plan.resident, plan.slots) != (self.plan.resident, self.plan.slots):
+            return plan
+        return MemoryPlan(needs, plan.budget, self.plan.resident // 2, 2 if self.plan.resident else 1)
+
+    def shortage(self, failed: str) -> MemoryShortage:
+        """What ran out, after both attempts. `failed`: the allocator's words."""
+        assert self.plan is not None
+        needs = replace(self.plan.needs, working=self.plan.needs.working + asked_for(failed))
+        budget = self.owner.budget()
+        return MemoryShortage(needs.least, budget.nbytes, would_fit(needs, budget))
+
+
+def asked_for(message: str) -> int:
+    """Bytes of the allocation that failed, where the allocator says it."""
+    match = re.search(r"Tried to allocate ([\d.]+) (B|KiB|MiB|GiB)", message)
+    if match is None:
+        return 0
+    return int(float(match[1]) * {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[match[2]])
+
+
+@dataclass(frozen=True)
+class Expected:
+    """From headers: what a transformer will need, and whether it is loaded to host memory first."""
+
+    plan: MemoryPlan
+    to_host: bool
+
+
+class Residency:
+    """The houses of one model's transformers on one device. `vram`: what the user allows, None: what is free.
+
+    `least`: see `Swap`. `notes`: what a person may want to know, to be taken away by whoever shows it.
+    """
+
+    def __init__(self, device: torch.device, vram: str | None = None, least: int = LEAST_BYTES) -> None:
+        self.device, self.vram, self.least = device, vram, least
+        self.houses: dict[Path, House] = {}
+        self.expected: dict[Path, Expected] = {}
+        self.work = Work(32_760)
+        self.notes: list[str] = []
+
+    def budget(self) -> Budget:
+        total, available = device_memory(self.device)
+        return Budget.of(self.vram, total, available)
+
+    def expect(self, needs: Mapping[Path, Needs], work: Work) -> list[MemoryPlan]:
+        """Plans from headers, before anything is loaded. Raises `MemoryShortage`."""
+        self.work = work
+        budget = self.budget()
+        together = sum(n.resident - n.working for n in needs.values()) + max(
+            n.working for n in needs.values()
+        )
+        for path, own in needs.items():
+            others = sum(n.rest for other, n in needs.items() if other != path)
+            plan = plan_memory(replace(own, rest=own.rest + others), budget)
+            self.expected[path] = Expected(plan, together > budget.tensors)
+        return [self.expected[path].plan for path in needs]
+
+    def loads_to(self, path: Path) -> torch.device:
+        expected = self.expected.get(path)
+        return torch.device("cpu") if expected is not None and expected.to_host else self.device
+
+    def adopt(self, path: Path, model: WanTransformer, adapters: Mapping[str, Adapter]) -> House:
+        """A transformer with all adapters that are loaded for it; others than before make a new house."""
+        house = self.houses.get(path)
+        if house is None or house.adapters != dict(adapters):
+            if house is not None:
+                house.swap.release()
+            house = self.houses[path] = House(self, model, adapters)
+            house.swap.keep_masters = len(self.expected) > 1
+            if path in self.expected:
+                house.plan, house.on_host = self.expected[path].plan, self.expected[path].to_host
+        house.work = self.work
+        return house
+
+    def beside(self, house: House) -> int:
+        """Bytes on the device that are not this house's."""
+        if self.device.type != "cuda":
+            return sum(other.on_device() for other in self.houses.values() if other is not house)
+        return max(0, torch.cuda.memory_allocated(self.device) - house.on_device())
+
+    def make_way(self, house: House) -> None:
+        """Others leave the device if they do not fit beside this one."""
+        others = [o for o in self.houses.values() if o is not house and o.swap.engaged]
+        if others and house.needs().resident > self.budget().tensors:
+            for other in others:
+                other.swap.park()
+            self.empty()
+
+    @property
+    def swapping(self) -> bool:
+        """Whether some transformer is not on the device as a whole."""
+        return any(house.plan is not None and house.plan.swapped for house in self.houses.values())
+
+    def room_for(self, network: nn.Module) -> int:
+        """Bytes on the device for a network that visits; transformers leave if that is too little."""
+        size = sum(held.tensor.nbytes for held in held_by([network]))
+        if size > self.room() and self.leave_all():
+            self.empty()
+        return self.room()
+
+    def room(self) -> int:
+        """What the budget leaves beside what is there, but for a tenth that the network computes in."""
+        if self.device.type == "cuda":
+            used = torch.cuda.memory_allocated(self.device)
+        else:
+            used = sum(house.on_device() for house in self.houses.values() if house.swap.engaged)
+        return max(0, int(0.9 * (self.budget().tensors - used)))
+
+    def leave_all(self) -> bool:
+        """Every block into host memory; False if none was on the device."""
+        there = [house for house in self.houses.values() if house.swap.engaged]
+        for house in there:
+            house.swap.park()
+        self.empty()
+        return bool(there)
+
+    def empty(self) -> None:
+        """Gives back what torch holds unused."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def take_notes(self) -> list[str]:
+        notes, self.notes = self.notes, []
+        return notes
