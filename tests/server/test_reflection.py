@@ -67,6 +67,7 @@ def test_every_service_is_listed(database: ProtoReflectionDescriptorDatabase) ->
         "wancore.v1.AssetService",
         "wancore.v1.CatalogService",
         "wancore.v1.AdminService",
+        "wancore.v1alpha.SessionService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from wancore.engine.tools import VideoCodec
+from wancore.engine.timing import Stages
+from wancore.engine.tools import FrameStream, VideoCodec
 from wancore.errors import InvalidInput
 from wancore.live import Live
 from wancore.media.audio import read_audio
@@ -23,6 +24,33 @@ if TYPE_CHECKING:
     from wancore.request import Request
 
 
+@dataclass(frozen=True)
+class TimedCodec:
+    """A codec whose encoding is a stage of its own."""
+
+    codec: VideoCodec
+    stages: Stages
+
+    @property
+    def latent_channels(self) -> int:
+        return self.codec.latent_channels
+
+    @property
+    def temporal_stride(self) -> int:
+        return self.codec.temporal_stride
+
+    @property
+    def spatial_stride(self) -> int:
+        return self.codec.spatial_stride
+
+    def encode(self, video: Tensor) -> Tensor:
+        with self.stages("vae encode"):
+            return self.codec.encode(video)
+
+    def frame_stream(self) -> FrameStream:
+        return self.codec.frame_stream()
+
+
 @dataclass
 class RequestTools:
     """Reads a request's inputs once each; loads an encoder when it is first needed."""
@@ -31,6 +59,7 @@ class RequestTools:
     models: Models
     noise: NoiseSource
     arriving: Live | None = None
+    stages: Stages = field(default_factory=Stages)
     _images: dict[str, Tensor] = field(default_factory=dict)
     _videos: dict[str, Video] = field(default_factory=dict)
     _audio: dict[str, Tensor] = field(default_factory=dict)
@@ -41,13 +70,15 @@ class RequestTools:
 
     @property
     def vae(self) -> VideoCodec:
-        return self.models.vae
+        return TimedCodec(self.models.vae, self.stages)
 
     def text(self, prompts: Sequence[str]) -> list[Tensor]:
-        return self.models.encode_text(prompts)
+        with self.stages("text"):
+            return self.models.encode_text(prompts)
 
     def image_features(self, images: Sequence[Tensor]) -> Tensor:
-        return self.models.encode_images(images)
+        with self.stages("image"):
+            return self.models.encode_images(images)
 
     def image(self, role: str) -> Tensor:
         if role not in self._images:
@@ -71,7 +102,8 @@ class RequestTools:
         return self.arriving
 
     def speech(self, waveform: Tensor, frames: int) -> Tensor:
-        return self.models.encode_speech(waveform, frames)
+        with self.stages("speech"):
+            return self.models.encode_speech(waveform, frames)
 
     def path(self, role: str) -> Path:
         if role not in self.request.inputs:

@@ -136,7 +136,13 @@ class Engine:
 
     def generation(self, plan: Plan, live: Live | None = None) -> Generation:
         loras = self.loras(plan.request)
-        return Generation(plan, self.models_for, self.solvers, self.methods, loras, live)
+        settle = self.settle if self.settings.stage_timing else lambda: None
+        return Generation(plan, self.models_for, self.solvers, self.methods, loras, live, settle)
+
+    def settle(self) -> None:
+        """Waits until the device has done what was queued."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def residency(self) -> Residency | None:
         """Where a model's weights will be: on a GPU within the budget; a CPU has them all."""

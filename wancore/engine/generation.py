@@ -75,11 +75,13 @@ class Generation:
         methods: Mapping[str, MethodSpec],
         loras: LoraUse = NO_LORAS,
         live: Live | None = None,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
+        self.stages = Stages(settle)
         self.loras, self.live = loras, live
         self.plan, self.request, self.family = plan, plan.request, plan.family
         self.models = models(plan.parts)
-        self.tools = RequestTools(self.request, self.models, NoiseSource(plan.seed), live)
+        self.tools = RequestTools(self.request, self.models, NoiseSource(plan.seed), live, self.stages)
         self.lead = self.family.lead(self.request, plan.base, self.tools)
         self.solver = find_solver(self.lead.solver, solvers)
         self.schedule = schedule_of(self.solver, self.lead, self.request)
@@ -92,7 +94,6 @@ class Generation:
         self.overlap = overlap_plan(self.request, self.lead.frames, len(self.schedule), stride)
         self.texts = EmbeddedTexts()
         self.adapters = RequestLoras({}, ())
-        self.stages = Stages()
         self.steps_done = self.sent = 0
 
     def events(self) -> Iterator[Event]:

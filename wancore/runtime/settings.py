@@ -131,6 +131,9 @@ class Settings(BaseSettings):
         description="where what merged LoRAs start from is kept: read from the file at each change, in"
         " (pinned) memory, or on the GPU: the fastest, for as much memory as the weights again",
     )
+    stage_timing: bool = Field(
+        default=False, description="wait for the device after each stage, so that its time is told exactly"
+    )
     lora_timing: bool = Field(default=False, description="measure what LoRAs cost, and say so at the end")
 
     @field_validator("vram")
