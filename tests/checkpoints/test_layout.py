@@ -10,7 +10,7 @@ import pytest
 
 from tests.checkpoints.synthetic import Shapes, wan_shapes, write_headers, write_json
 from wancore.checkpoints.layout import find_parts
-from wancore.checkpoints.models_tree import find_model
+from wancore.checkpoints.models_tree import find_model, find_part
 from wancore.checkpoints.parts import Part, Parts
 from wancore.errors import CheckpointError
 
@@ -294,3 +294,14 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         find_parts(tmp_path / "none")
     with pytest.raises(CheckpointError, match="no such folder"):
         find_model(tmp_path / "none", "x")
+
+
+def test_a_part_is_named_like_a_model(models: Path) -> None:
+    file = text_encoder(models / "text_encoders" / "kijai" / "umt5-xxl-enc.safetensors")
+    for name in ("kijai/umt5-xxl-enc", "kijai\\umt5-xxl-enc.safetensors", str(file)):
+        assert find_part(models, "text_encoder", Path(name)) == file
+    for name in ("none", "../x", "/none"):
+        assert find_part(models, "text_encoder", Path(name)) == Path(name)
+    text_encoder(models / "clip" / "kijai" / "umt5-xxl-enc.safetensors")
+    with pytest.raises(CheckpointError, match="several files called 'kijai/umt5-xxl-enc'"):
+        find_part(models, "text_encoder", Path("kijai/umt5-xxl-enc"))

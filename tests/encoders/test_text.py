@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import UMT5EncoderModel
 
 from wancore.encoders import PromptCache, encoder_identity, load_text_encoder, load_tokenizer
@@ -68,14 +68,24 @@ def test_the_tokenizer_beside_the_file_is_used(
     assert torch.equal(found.encode(PROMPTS[:1])[0], encoder.encode(PROMPTS[:1])[0])
 
 
+def test_the_tokenizer_inside_another_encoder_of_the_folder_is_used(
+    umt5_folder: Path, encoder: TextEncoder, spiece: bytes
+) -> None:
+    """As in ComfyUI's text_encoders/, where only some of the files bring one."""
+    inside = load_file(umt5_folder / "model.safetensors")
+    inside["spiece_model"] = torch.frombuffer(bytearray(spiece), dtype=torch.uint8)
+    save_file(inside, umt5_folder / "other.safetensors")
+    found = load_text_encoder(umt5_folder / "model.safetensors", dtype=torch.float32)
+    assert torch.equal(found.encode(PROMPTS[:1])[0], encoder.encode(PROMPTS[:1])[0])
+
+
 def test_no_tokenizer_says_where_one_is_looked_for(umt5_folder: Path) -> None:
-    with pytest.raises(CheckpointError, match="comes without a tokenizer; name one, or put it into one of"):
+    with pytest.raises(CheckpointError, match="comes without a tokenizer; name one with --tokenizer"):
         load_text_encoder(umt5_folder)
 
 
 def test_a_tokenizer_that_is_too_big_is_refused(umt5_folder: Path, spiece: bytes) -> None:
     tensors = {"shared.weight": torch.zeros(10, 24)}
-    from safetensors.torch import load_file
 
     file = umt5_folder / "model.safetensors"
     save_file({**load_file(file), **tensors}, file)

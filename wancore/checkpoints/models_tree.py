@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from wancore.checkpoints.candidates import checkpoints_in
-from wancore.checkpoints.parts import layout_data
+from wancore.checkpoints.parts import Part, layout_data
 from wancore.checkpoints.shards import WEIGHT_SUFFIXES
 from wancore.errors import CheckpointError, shown
 
@@ -53,6 +53,22 @@ def find_model(models: Path | str, name: str) -> Path:
     if not found:
         raise CheckpointError(models, f"holds no model {shown(name)}; {nearest(models, str(relative))}")
     return found[0]
+
+
+def find_part(models: Path | None, part: Part, name: Path) -> Path:
+    """The file that a user means as a part: a path, or a name below the part's folders in `models`.
+
+    What is not found is returned as it is. Raises `CheckpointError` where several fit.
+    """
+    folders = layout_data()["folders"].get(part, ())
+    if name.exists() or models is None or name.is_absolute() or ".." in name.parts or not folders:
+        return name
+    relative = PurePosixPath(str(name).replace("\\", "/"))
+    found = [path for folder in folders for path in named(models / folder, relative)]
+    if len(found) > 1:
+        matches = ", ".join(str(p.relative_to(models)) for p in found)
+        raise CheckpointError(models, f"holds several files called {shown(str(name))} ({matches}); give one")
+    return found[0] if found else name
 
 
 def named(folder: Path, relative: PurePosixPath) -> list[Path]:

@@ -50,7 +50,9 @@ class Parts:
         candidates = self.found.get(part, ())
         if len(candidates) > 1:
             names = ", ".join(shown_below(self.root, c) for c in candidates[:6])
-            problem = f"has several candidates for the {spoken(part)} ({names}); say which"
+            problem = (
+                f"has several candidates for the {spoken(part)} ({names}); say which with {option(part)}"
+            )
             raise CheckpointError(self.root, problem)
         return candidates[0] if candidates else None
 
@@ -118,6 +120,11 @@ def spoken(part: Part) -> str:
         "preview": "preview decoder",
     }
     return names.get(part, part.replace("_", " "))
+
+
+def option(part: Part) -> str:
+    """How a user names a part."""
+    return "--model" if part == "transformer" else f"--{part.replace('_', '-')}"
 
 
 def shown_below(root: Path, path: Path) -> str:

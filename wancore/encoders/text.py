@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,15 @@ from typing import Self
 import torch
 
 from wancore.checkpoints import FileView
+from wancore.checkpoints.components import component_claims
+from wancore.checkpoints.open import open_view
 from wancore.encoders.build import as_view
 from wancore.encoders.prompts import clean_prompt
 from wancore.encoders.tokenizer import MAX_TOKENS, Tokenizer, load_tokenizer
 from wancore.encoders.umt5 import Umt5, load_umt5, real_tokens
 from wancore.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
 
 # Where the tokenizer lies, seen from the encoder's own folder, in the layouts people have.
 TOKENIZER_PLACES = (".", "../tokenizer", "google/umt5-xxl", "../google/umt5-xxl")
@@ -79,15 +84,38 @@ def load_text_encoder(
 
 def find_tokenizer(view: FileView) -> bytes | Path:
     """The tokenizer that came with a text encoder. Raises `CheckpointError` where there is none."""
-    inside = [name for name in view.entries if name.split(".")[-1] == "spiece_model"]
-    if len(inside) == 1:
-        return view.tensor(inside[0]).numpy().tobytes()
+    if (inside := tokenizer_inside(view)) is not None:
+        return inside
     folder = view.path if view.path.is_dir() else view.path.parent
     for place in TOKENIZER_PLACES:
         if any((folder / place / name).is_file() for name in ("tokenizer.json", "spiece.model")):
             return folder / place
-    looked = ", ".join(str(folder / place) for place in TOKENIZER_PLACES)
-    raise CheckpointError(view.path, f"comes without a tokenizer; name one, or put it into one of {looked}")
+    if (lent := tokenizer_beside(folder)) is not None:
+        return lent
+    looked = ", ".join(f"{place}/" if place != "." else "its folder" for place in TOKENIZER_PLACES)
+    problem = f"comes without a tokenizer; name one with --tokenizer, or put spiece.model into {looked}"
+    fetch = "`wancore download google/umt5-xxl --include spiece.model` fetches it"
+    raise CheckpointError(view.path, f"{problem}; {fetch}")
+
+
+def tokenizer_inside(view: FileView) -> bytes | None:
+    """The one that ComfyUI puts into its files."""
+    inside = [name for name in view.entries if name.split(".")[-1] == "spiece_model"]
+    return view.tensor(inside[0]).numpy().tobytes() if len(inside) == 1 else None
+
+
+def tokenizer_beside(folder: Path) -> bytes | None:
+    """The one inside another UMT5 of the same folder: there is only one vocabulary."""
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            view = open_view(path)
+        except CheckpointError:
+            continue
+        umt5 = any(claim.role == "text_encoder" for claim in component_claims(view))
+        if umt5 and (lent := tokenizer_inside(view)) is not None:
+            logger.info("the tokenizer is that of %s", path.name)
+            return lent
+    return None
 
 
 def encoder_identity(source: Path | str, dtype: torch.dtype) -> str:

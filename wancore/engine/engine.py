@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from wancore.checkpoints.layout import find_parts
-from wancore.checkpoints.models_tree import find_model
+from wancore.checkpoints.models_tree import find_model, find_part
 from wancore.checkpoints.parts import Parts
 from wancore.encoders.cache import PromptCache
 from wancore.engine.generation import Generation
@@ -106,7 +106,7 @@ class Engine:
             raise InvalidInput("model", None, "a model folder or file, or a name under the models folder")
         parts = find_parts(self.locate(name), self.settings.models)
         for part, chosen in self.settings.chosen_parts.items():
-            parts = parts.given(part, chosen)
+            parts = parts.given(part, find_part(self.settings.models, part, chosen))
         return parts
 
     def generate(self, request: Request, live: Live | None = None) -> Iterator[Event]:
