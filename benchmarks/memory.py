@@ -16,14 +16,16 @@ from torch import nn
 from benchmarks.gpu import described, host_copy_rate, median_ms
 from wancore.engine.residency import swap_of
 from wancore.kernels.attention import Attention
-from wancore.quant.linear import Linear
-from wancore.quant.scaled import ScaledWeight
 from wancore.runtime.budget import Budget, MemoryPlan, Needs, plan_memory
+from wancore.runtime.gpu import Gpu
+from wancore.runtime.settings import Settings
 from wancore.runtime.swap import Swap
 from wancore.runtime.swap.flat import held_by
+from wancore.runtime.switches import apply, set_allocator, switches
 from wancore.transformer.activations import Work, activation_bytes
 from wancore.transformer.canvas import Canvas
 from wancore.transformer.config import TransformerConfig
+from wancore.transformer.fp8 import join_linears, use_fp8
 from wancore.transformer.layout import build_layout
 from wancore.transformer.model import WanTransformer
 from wancore.transformer.predict import EmbeddedText, Inputs, predict
@@ -66,24 +68,9 @@ def model_of(weights: str, layers: int) -> WanTransformer:
         else:
             held.module._buffers[held.name] = values
     if weights == "fp8":
-        for block in model.blocks:
-            quantise(block)
+        use_fp8(model, DEVICE)
+    join_linears(model)
     return model.eval()
-
-
-def quantise(block: nn.Module) -> None:
-    """Every linear in e4m3 with a scale for each row."""
-    for module in list(block.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is nn.Linear:
-                scale = child.weight.float().abs().amax(1, keepdim=True) / 448
-                codes = (child.weight.float() / scale).to(torch.float8_e4m3fn)
-                bias = child.bias
-                setattr(
-                    module,
-                    name,
-                    Linear(ScaledWeight("fp8", codes, scale), None if bias is None else bias.data),
-                )
 
 
 def needs_of(model: WanTransformer, rows: int) -> Needs:
@@ -137,6 +124,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cases", default="", help="those whose weights are these, e.g. bf16")
     arguments = parser.parse_args()
+    settings = Settings()
+    set_allocator(settings)
+    apply(switches(Gpu.at(0), settings))
     print(described())
     print(f"host to device from pinned memory: {host_copy_rate() / 1e9:.1f} GB/s; {arguments.rows} tokens\n")
     print("| weights | budget | resident | ms | of resident | peak GB | reserved GB | process GB "

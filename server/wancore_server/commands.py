@@ -35,6 +35,9 @@ def serve(
     models: Annotated[Path | None, typer.Option(help="folder tree of model files")] = None,
     model: Annotated[str | None, typer.Option(help="the model of requests that name none")] = None,
     device: Annotated[list[str] | None, typer.Option(help="one worker each [every GPU, else cpu]")] = None,
+    vram: Annotated[
+        str | None, typer.Option(metavar="16GB", help="memory of each GPU that may be used [what is free]")
+    ] = None,
 ) -> None:
     """Run the server. More settings: WANCORE_SERVE_* and the table [serve] of wancore.toml."""
     import os
@@ -43,7 +46,7 @@ def serve(
     from wancore_server.main import serve as run
     from wancore_server.settings import load_server_settings
 
-    for name, value in (("WANCORE_MODELS", models), ("WANCORE_MODEL", model)):
+    for name, value in (("WANCORE_MODELS", models), ("WANCORE_MODEL", model), ("WANCORE_VRAM", vram)):
         if value is not None:
             os.environ[name] = str(value)  # the engine's own settings, for probe and workers
     try:

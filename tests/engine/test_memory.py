@@ -7,30 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from tests.engine.tight import MB, Tight, tightest
 from tests.engine.tiny import Made, engine, small
 from tests.lora.adapters import low_rank, write
 from wancore.checkpoints.layout import find_parts
 from wancore.engine import Engine
-from wancore.engine.residency import Residency
 from wancore.errors import InvalidInput, MemoryShortage
 from wancore.events import Note
 from wancore.runtime.budget import OVERHEAD
-from wancore.runtime.settings import Settings, load_settings
+from wancore.runtime.settings import load_settings
 from wancore.transformer.load import load_transformer
-
-CPU = torch.device("cpu")
-MB = 10**6
-
-
-class Tight(Engine):
-    """On the CPU within a budget; of the tiny weights, all but the smallest move."""
-
-    def __init__(self, megabytes: float) -> None:
-        super().__init__(Settings(device="cpu"))
-        self.kept = Residency(CPU, f"{OVERHEAD / MB + megabytes}MB", least=512)
-
-    def residency(self) -> Residency:
-        return self.kept
 
 
 @pytest.fixture
@@ -49,7 +35,7 @@ def plain(tiny):
 def test_the_same_frames_with_weights_in_host_memory(kind, tiny):
     model = tiny(kind)
     wanted = Made.of(engine().generate(small(model))).frames
-    tight = tightest(model)
+    tight = tightest(small(model))
     assert np.array_equal(Made.of(tight.generate(small(model))).frames, wanted)
     houses = list(tight.kept.houses.values())
     assert [house.swap.engaged for house in houses].count(True) == 1, "the other expert made way"
@@ -57,21 +43,9 @@ def test_the_same_frames_with_weights_in_host_memory(kind, tiny):
     assert np.array_equal(Made.of(tight.generate(small(model))).frames, wanted)
 
 
-def tightest(model) -> Tight:
-    """The smallest budget that the model runs in."""
-    roomy = Tight(100)
-    list(roomy.generate(small(model)))
-    houses = list(roomy.kept.houses.values())
-    assert all(not house.plan.swapped for house in houses)
-    beside = [roomy.kept.beside(house) for house in houses]
-    least = max(house.needs().least - b for house, b in zip(houses, beside, strict=True))
-    others = sum(house.needs().rest - b for house, b in zip(houses, beside, strict=True)) if beside[0] else 0
-    return Tight((least + others) * 1.001 / MB)
-
-
 def test_adapters_travel_with_their_blocks(tiny, lora):
     model = tiny("t2v")
-    runner, tight = engine(), tightest(model)
+    runner, tight = engine(), tightest(small(model))
     tight.kept.vram = f"{(OVERHEAD + 1.2 * tight.kept.budget().tensors) / MB}MB"
     for mode in ("on-the-fly", "merged", "streaming"):
         for strength in (0.8, [1.0, 0.5, 0.0]):
@@ -90,7 +64,7 @@ def with_mode(runner: Engine, mode: str) -> Engine:
 
 
 def test_a_cancelled_request_leaves_weights_that_the_next_can_use(tiny, plain):
-    tight = tightest(tiny("t2v"))
+    tight = tightest(small(tiny("t2v")))
     events = tight.generate(small(tiny("t2v")))
     for _ in range(4):
         next(events)

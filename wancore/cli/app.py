@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wancore import __version__
-from wancore.cli import catalogue, convert, download, generate, inspect, models, new_plugin, parity
+from wancore.cli import catalogue, convert, doctor, download, generate, inspect, models, new_plugin, parity
 from wancore.errors import WancoreError
 from wancore.plugins import plugin_manager
 
@@ -26,7 +26,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback(invoke_without_command=True)(root)
-    for module in (generate, catalogue, inspect, models, convert, download, parity, new_plugin):
+    for module in (generate, catalogue, inspect, models, convert, download, parity, new_plugin, doctor):
         module.add_to(app)
     for plugin in plugin_manager().pluggy.hook.wancore_commands.get_hookimpls():
         plugin.function(app)

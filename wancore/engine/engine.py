@@ -31,7 +31,9 @@ from wancore.plugins.family import Family
 from wancore.request import Request
 from wancore.runtime.budget import device_memory
 from wancore.runtime.device import pick_device, pick_dtype
+from wancore.runtime.gpu import Gpu
 from wancore.runtime.settings import Settings
+from wancore.runtime.switches import apply, set_allocator, switches
 from wancore.sampling.method import MethodSpec
 from wancore.sampling.registry import all_solvers
 from wancore.sampling.solver import SolverSpec
@@ -52,6 +54,10 @@ class Engine:
         self.settings = settings
         self.plugins = plugins or plugin_manager()
         self.device = pick_device(settings.device)
+        if self.device.type == "cuda":
+            set_allocator(settings)
+            gpu = Gpu.at(self.device.index if self.device.index is not None else torch.cuda.current_device())
+            apply(switches(gpu, settings))
         self.dtype = pick_dtype(settings.dtype, self.device)
         self.attention = Attention(settings.attention, all_backends(self.plugins))
         self.attention.check(self.device)
@@ -162,6 +168,7 @@ class Engine:
                 self.prompts,
                 self.attention,
                 self.settings.linears == "fp8",
+                self.settings.compile,
                 self.residency(),
             )
         return self._models

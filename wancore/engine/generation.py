@@ -24,6 +24,7 @@ from wancore.engine.loras import NO_LORAS, LoraUse, lora_targets
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan, told_of
 from wancore.engine.preview import preview
+from wancore.engine.residency import work_of
 from wancore.engine.sampler import Sampling, sample
 from wancore.engine.texts import EmbeddedTexts
 from wancore.engine.timing import Stages
@@ -149,12 +150,7 @@ class Generation:
 
     def work(self, frames: int) -> Work:
         """A forward over so many pixel frames, as far as it is known before the inputs are."""
-        base, lead = self.plan.base, self.lead
-        _, high, wide = base.transformer.patch_size
-        latent_frames = 1 + (frames - 1) // base.temporal_stride
-        height, width = (n // base.spatial_stride for n in (lead.height, lead.width))
-        rows = latent_frames * (height // high) * (width // wide)
-        return Work(rows, itemsize=self.models.dtype.itemsize)
+        return work_of(self.plan.base, self.lead.width, self.lead.height, frames, self.models.dtype)
 
     def with_loras(self) -> Generator[Event, None, RequestLoras]:
         """Puts the request's adapters on the transformers, or takes those of the request before off."""

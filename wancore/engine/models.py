@@ -27,10 +27,12 @@ from wancore.kernels.attention import Attend, sdpa
 from wancore.lora.keep import LoraKeeper
 from wancore.lora.originals import Originals
 from wancore.plugins.family import Base, Family, Place
+from wancore.runtime.budget import Needs
 from wancore.runtime.swap.unit import LEAST_BYTES
 from wancore.runtime.visit import visiting
 from wancore.transformer.activations import Work
 from wancore.transformer.adapter import Adapter
+from wancore.transformer.compiled import compile_blocks
 from wancore.transformer.load import load_transformer
 from wancore.transformer.model import WanTransformer
 from wancore.vae.load import load_vae
@@ -66,7 +68,8 @@ class Models:
     """Loads each part at most once; `device` computes, `dtype` is what transformer and encoders compute in.
 
     The VAE computes in float32, as upstream's does. On a GPU, encoders wait in host memory between uses.
-    `attend`: of the transformers. `fp8`: their blocks' linears multiply in fp8. `residency`: where their
+    `attend`: of the transformers. `fp8`: their blocks' linears multiply in fp8. `compiled`: the blocks go
+    through torch.compile. `residency`: where their
     weights are, None on a CPU. `loras`: the adapters that are on the transformers; the last request's stay
     on. `originals`: what weights start from when adapters are merged into them, by the transformer's file.
     """
@@ -77,6 +80,7 @@ class Models:
     prompts: PromptCache
     attend: Attend = sdpa
     fp8: bool = False
+    compiled: bool = False
     residency: Residency | None = None
     loras: LoraKeeper = field(default_factory=LoraKeeper)
     originals: dict[Path, Originals] = field(default_factory=dict)
@@ -99,12 +103,18 @@ class Models:
             return
         self.residency.work = work
         if any(files.transformer not in self._transformers for files in experts):  # else: see House.ready
-            views = {files.transformer: split(files, families).values() for files in experts}
-            needs = {
-                path: header_needs(own, base.transformer, self.dtype, work, self.fp8)
-                for path, own in views.items()
-            }
-            self.residency.expect(needs, work)
+            self.residency.expect(self.needs(experts, families, base, work), work)
+
+    def needs(
+        self, experts: Sequence[ExpertFiles], families: Sequence[Family], base: Base, work: Work
+    ) -> dict[Path, Needs]:
+        """What each expert needs on the device, from headers."""
+        return {
+            files.transformer: header_needs(
+                split(files, families).values(), base.transformer, self.dtype, work, self.fp8
+            )
+            for files in experts
+        }
 
     def check_fits(self, experts: Sequence[ExpertFiles]) -> None:
         """Raises `CheckpointError` if the transformers not loaded yet need more memory than is free."""
@@ -125,6 +135,8 @@ class Models:
                 model = load_transformer(
                     views[BASE], dtype=self.dtype, device=where, attend=self.attend, fp8=self.fp8
                 )
+                if self.compiled:
+                    compile_blocks(model)
                 self._transformers[path] = model
             nothing = views[BASE].renamed({})
             for f in missing:

@@ -19,6 +19,7 @@ from torch import nn
 from wancore.checkpoints.memory import loaded_bytes
 from wancore.checkpoints.view import FileView
 from wancore.errors import MemoryShortage
+from wancore.plugins.family import Base
 from wancore.runtime.budget import Budget, MemoryPlan, Needs, device_memory, plan_memory, would_fit
 from wancore.runtime.swap import Copies, Swap, Unit
 from wancore.runtime.swap.flat import held_by
@@ -55,6 +56,14 @@ def header_needs(
             else:
                 rest += size
     return Needs(tuple(blocks.values()), rest, activation_bytes(config, work))
+
+
+def work_of(base: Base, width: int, height: int, frames: int, dtype: torch.dtype) -> Work:
+    """A forward over a clip of so many pixels and frames, without segments."""
+    _, high, wide = base.transformer.patch_size
+    latent_frames = 1 + (frames - 1) // base.temporal_stride
+    rows = latent_frames * (height // base.spatial_stride // high) * (width // base.spatial_stride // wide)
+    return Work(rows, itemsize=dtype.itemsize)
 
 
 def units_of(model: WanTransformer, adapters: Mapping[str, Adapter]) -> list[Unit]:
@@ -238,15 +247,25 @@ class Residency:
     def expect(self, needs: Mapping[Path, Needs], work: Work) -> list[MemoryPlan]:
         """Plans from headers, before anything is loaded. Raises `MemoryShortage`."""
         self.work = work
+        plans, together = self.plans(needs)
+        for path, plan in plans.items():
+            self.expected[path] = Expected(plan, not together)
+        return list(plans.values())
+
+    def plans(self, needs: Mapping[Path, Needs]) -> tuple[dict[Path, MemoryPlan], bool]:
+        """A plan for each transformer while it runs, and whether all fit as a whole at once.
+
+        Raises `MemoryShortage`.
+        """
         budget = self.budget()
         together = sum(n.resident - n.working for n in needs.values()) + max(
             n.working for n in needs.values()
         )
+        plans = {}
         for path, own in needs.items():
             others = sum(n.rest for other, n in needs.items() if other != path)
-            plan = plan_memory(replace(own, rest=own.rest + others), budget)
-            self.expected[path] = Expected(plan, together > budget.tensors)
-        return [self.expected[path].plan for path in needs]
+            plans[path] = plan_memory(replace(own, rest=own.rest + others), budget)
+        return plans, together <= budget.tensors
 
     def loads_to(self, path: Path) -> torch.device:
         expected = self.expected.get(path)

@@ -37,6 +37,7 @@ class KernelLibrary:
     name: str
     sources: Sequence[str]
     functions: Mapping[str, str]
+    problem: str = ""  # why it is not there, once it was asked for
     _loaded: dict[tuple[int, int], dict[str, Any] | None] = field(default_factory=dict)
 
     def serves(self, device: torch.device) -> bool:
@@ -70,7 +71,7 @@ class KernelLibrary:
         try:
             return self.bind(ctypes.CDLL(str(library(self.name, self.sources, capability))))
         except (BuildError, OSError, AttributeError) as error:
-            reason = str(error).splitlines()[-1]
+            self.problem = reason = str(error).splitlines()[-1]
             log.warning("kernels %r: using PyTorch instead (%s)", self.name, reason)
             log.debug("%s", error)
             return None

@@ -34,6 +34,7 @@ ANCESTOR = {
     "motion_frame": "MOTION_FRAME",
     "lora_streaming": "WAN_LORA_STREAMING",
     "lora_timing": "WAN_LORA_TIMING",
+    "compile": "WAN_TORCH_COMPILE",
 }
 #: Set to 1, it chooses a mode.
 ON_THE_FLY = "WAN_LORA_ONTHEFLY"
@@ -104,6 +105,21 @@ class Settings(BaseSettings):
         description="GPU memory that may be used, as 16GB or 80%; unset: what is free. Weights beyond it "
         "wait in host memory",
     )
+    bf16_reduction: Literal["auto", "on", "off"] = Field(
+        default="auto", description="partial sums of bf16 products in bf16; auto: by GPU, see wancore doctor"
+    )
+    tf32: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="TF32 in what is computed in float32; auto: in the VAE's convolutions, unless dtype is "
+        "float32",
+    )
+    cudnn_benchmark: Literal["auto", "on", "off"] = Field(
+        default="auto", description="let cuDNN try its convolutions; auto: on"
+    )
+    allocator: str = Field(
+        default="auto", description="auto, default, or what PYTORCH_CUDA_ALLOC_CONF would hold"
+    )
+    compile: bool = Field(default=False, description="compile the blocks of the transformer (torch.compile)")
     attention: str = Field(
         default="auto",
         description="attention backend, or one for each role (self=NAME,text=NAME); see wancore doctor",
@@ -172,6 +188,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls)
         return init_settings, env_settings, toml, AncestorVariables(settings_cls)
+
+
+def setting_sources() -> dict[str, str]:
+    """Where each setting that is not its default comes from: a variable's name, or wancore.toml."""
+    ancestor = AncestorVariables(Settings)()
+    toml = TomlConfigSettingsSource(Settings)()
+    found = {name: ANCESTOR.get(name, ON_THE_FLY) for name in ancestor}
+    found |= dict.fromkeys(toml, "wancore.toml")
+    variables = {name: f"WANCORE_{name.upper()}" for name in Settings.model_fields}
+    return found | {name: v for name, v in variables.items() if v in os.environ or v.lower() in os.environ}
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import Message
 from google.rpc import code_pb2, status_pb2
 
-from wancore.errors import CheckpointError, Conflict, InvalidInput, PluginError, WancoreError
+from wancore.errors import CheckpointError, Conflict, InvalidInput, MemoryShortage, PluginError, WancoreError
 from wancore.live import BlockFailed, LiveClosed
 from wancore_server.errors import ApiError, invalid, invalid_field
 from wancore_server.jobs.fields import violation, without_paths
@@ -38,6 +38,9 @@ def api_error(error: BaseException, plugin: str, version: str, request: Fields) 
         return ApiError(
             code_pb2.RESOURCE_EXHAUSTED, "SINK_STALLED", "there was no room for the frames in time"
         )
+    short = error.cause if isinstance(error, BlockFailed) else error
+    if isinstance(short, MemoryShortage):
+        return shortage(short)
     if isinstance(error, LiveClosed):
         return ApiError(code_pb2.ABORTED, "LEASE_LOST", str(error))
     if isinstance(error, BlockFailed) and not is_out_of_memory(error.cause):
@@ -52,6 +55,14 @@ def api_error(error: BaseException, plugin: str, version: str, request: Fields) 
     metadata = {"plugin": plugin, "version": version, "exception": type(error).__name__}
     text = f"the plugin {plugin or '(core)'} raised {type(error).__name__}"
     return ApiError(code_pb2.INTERNAL, "PLUGIN_ERROR", text, metadata)
+
+
+def shortage(error: MemoryShortage) -> ApiError:
+    """What the engine knows of memory that a request does not fit into, after its second attempt."""
+    known = {"needed_bytes": error.needed, "free_bytes": error.free}
+    metadata = {name: str(count) for name, count in known.items() if count is not None}
+    metadata["would_fit"] = error.would_fit
+    return ApiError(code_pb2.RESOURCE_EXHAUSTED, "GPU_OUT_OF_MEMORY", str(error), metadata)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
