@@ -23,6 +23,9 @@ class InvalidInput(WancoreError):
         self.field, self.value, self.accepted = field, value, accepted
         super().__init__(f"{field}: got {shown(value)}; accepted: {accepted}")
 
+    def __str__(self) -> str:
+        return f"{self.attachment}: {self.args[0]}" if self.attachment else str(self.args[0])
+
 
 class CheckpointError(WancoreError):
     """A weight file that cannot be used; names the file and, where there is one, the key."""

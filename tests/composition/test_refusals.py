@@ -53,6 +53,17 @@ def test_twice_the_same(stage, refused):
     assert isinstance(error, InvalidInput) and "wave" in str(error)
 
 
+def test_two_that_speak(stage, refused):
+    """Under a silent lead."""
+    module = str(stage.files["audio module"])
+    uses = [
+        {"name": name, "modules": [module], "inputs": {"audio": stage.files["speech"]}}
+        for name in ("infinitetalk", "multitalk")
+    ]
+    error = refused(stage.request(attachments=uses))
+    assert isinstance(error, Conflict) and "sound" in error.resource
+
+
 def test_another_base(stage, refused, tmp_path):
     """VACE under an image-to-video model."""
     error = refused(stage.request("vace", model=make_tiny("i2v", tmp_path / "i2v")))

@@ -41,9 +41,10 @@ def families(
         typer.echo(f"{row['id']}: {row['name']}, {row['help']} ({', '.join(row['roles'])})")
         for given in row["inputs"]:
             required = ", required" if given["required"] else ""
-            typer.echo(f"  --input {given['role']}=FILE  {given['type']}{required}: {given['help']}")
+            typer.echo(f"  --input {given['usage']}=FILE  {given['type']}{required}: {given['help']}")
         for name, field in row["parameters"].get("properties", {}).items():
-            typer.echo(f"  --param {name}=…  {field.get('description', '')}")
+            text = field.get("description", "") + default_of(field)
+            typer.echo(f"  --param {name}={value_of(field)}  {text}")
 
 
 def family_fields(family: Family) -> dict[str, Any]:
@@ -54,11 +55,33 @@ def family_fields(family: Family) -> dict[str, Any]:
         "help": family.help,
         "roles": sorted(family.roles),
         "inputs": [
-            {"role": i.role, "type": i.type_name, "help": i.help, "required": i.required, "many": i.many}
+            {
+                "role": i.role,
+                "usage": i.usage,
+                "type": i.type_name,
+                "help": i.help,
+                "required": i.required,
+                "many": i.many,
+            }
             for i in family.inputs
         ],
         "parameters": family.parameters.model_json_schema(),
     }
+
+
+def value_of(field: dict[str, Any]) -> str:
+    """What a parameter takes, in short, from its JSON schema."""
+    kinds = [field, *field.get("anyOf", [])]
+    for kind in kinds:
+        if "enum" in kind:
+            return "|".join(map(str, kind["enum"]))
+    types = {"integer": "N", "number": "N", "boolean": "true|false"}
+    return next((types[kind["type"]] for kind in kinds if kind.get("type") in types), "…")
+
+
+def default_of(field: dict[str, Any]) -> str:
+    default = field.get("default")
+    return "" if default is None else f" (default: {json.dumps(default)})"
 
 
 def plugins(as_json: AsJson = False) -> None:

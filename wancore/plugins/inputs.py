@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,6 +72,14 @@ class InputSpec:
         kind = self.type
         return kind.name if isinstance(kind, OwnType) else kind.value
 
+    @property
+    def usage(self) -> str:
+        """How a request names it: `role`, or `role[0]` where there can be several."""
+        if not self.many:
+            return self.role
+        head, dot, rest = self.role.partition(".")
+        return f"{head}[0]{dot}{rest}"
+
     def matches(self, name: str) -> bool:
         pattern = re.escape(self.role)
         if self.many:
@@ -83,11 +92,18 @@ def check_roles(specs: Sequence[InputSpec], given: Mapping[str, Any], family: st
     """Raises `InvalidInput` for an unknown role or a missing required one."""
     for name, value in given.items():
         if not any(spec.matches(name) for spec in specs):
-            roles = ", ".join(s.role for s in specs) or "none"
-            raise InvalidInput(f"inputs.{name}", value, f"the inputs of {family}: {roles}")
+            raise InvalidInput(f"inputs.{name}", str(value), known_roles(name, specs, family))
     for spec in specs:
         if spec.required and not any(spec.matches(name) for name in given):
-            raise InvalidInput(f"inputs.{spec.role}", None, f"{spec.type_name} file ({spec.help})")
+            raise InvalidInput(f"inputs.{spec.usage}", None, f"{spec.type_name} file ({spec.help})")
+
+
+def known_roles(name: str, specs: Sequence[InputSpec], family: str) -> str:
+    """What is taken in place of the role `name`, the nearest first."""
+    near = get_close_matches(name, [spec.role for spec in specs], n=1)
+    meant = [spec.usage for spec in specs if spec.role in near]
+    start = f"{' or '.join(meant)}, or another of " if meant else ""
+    return f"{start}the inputs of {family}: {', '.join(spec.usage for spec in specs) or 'none'}"
 
 
 def check_own_types(specs: Sequence[InputSpec], given: Mapping[str, Path]) -> None:
@@ -122,8 +138,15 @@ def first_problem(error: ValidationError, field: str, known: str) -> InvalidInpu
     if problem["type"] == "missing":
         return InvalidInput(name, None, "a value: it is required and has no default")
     same = [other["msg"] for where, other in problems if where == first]
-    texts = [text.removeprefix("Value error, ").removeprefix("Input should be ") for text in same]
+    texts = [in_words(text) for text in same]
     return InvalidInput(name, problem["input"], ", or ".join(dict.fromkeys(texts)))
+
+
+def in_words(message: str) -> str:
+    """pydantic's sentence as the end of ours: `accepted: …`."""
+    text = message.removeprefix("Value error, ").removeprefix("Input should be ").partition(", unable to")[0]
+    plain = text.replace("a valid tuple", "a list").replace("a valid ", "a ")
+    return plain.replace("a integer", "an integer")
 
 
 def place(location: Sequence[int | str]) -> list[str]:

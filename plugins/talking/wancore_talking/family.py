@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 IMAGE = InputSpec("image", InputType.IMAGE, "the picture of who talks")
 VIDEO = InputSpec("video", InputType.VIDEO, "in place of the image: a video whose people talk anew")
+SOUND = "the sound of the video"
 AUDIO = (
     InputSpec("audio", InputType.AUDIO, "the speech of one speaker; any audio or video file", live=True),
     InputSpec(
@@ -91,6 +92,10 @@ class TalkingFamily(FamilyBase):
     def continued(self, prepared: Prepared, window: Window, carry: Carry | None, tools: Tools) -> Start:
         """The beginning of a window."""
         raise NotImplementedError
+
+    def claimed(self, request: Request) -> frozenset[str]:
+        """Of several attached, one can be heard; where the lead has a sound, none of them is."""
+        return frozenset({SOUND}) if request.attaches(self.id) else frozenset()
 
     def recognise(self, file: FileView) -> Claim | None:
         from wancore_talking.weights import recognise

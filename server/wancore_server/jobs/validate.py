@@ -180,14 +180,14 @@ class Validation:
         yield from schema_violations(f"{at}.params", plain(params), self.catalog.schema(family))
         for role, name in inputs.items():
             if declaration_for(family.inputs, role) is None:
-                roles = ", ".join(d.role for d in family.inputs) or "none"
+                roles = ", ".join(usage(d) for d in family.inputs) or "none"
                 yield Violation(f"{at}.inputs.{role}", f"must be one of the inputs of {family.name}: {roles}")
             if not name.startswith("assets/") or DIGEST.fullmatch(name[7:]) is None:
                 yield Violation(f"{at}.inputs.{role}", "must be assets/sha256-{64 hex digits}")
         for declared in family.inputs:
             needed = declared.required and not (self.live and declared.live)
             if needed and not any(matches(declared, role) for role in inputs):
-                yield Violation(f"{at}.inputs.{declared.role}", f"is required: {declared.description}")
+                yield Violation(f"{at}.inputs.{usage(declared)}", f"is required: {declared.description}")
 
     def sampling_violations(self) -> Iterator[Violation]:
         sampling, found = self.spec.sampling, self.catalog.found
@@ -312,6 +312,12 @@ def declaration_for(
     declared: Iterable[catalog_service_pb2.InputDeclaration], role: str
 ) -> catalog_service_pb2.InputDeclaration | None:
     return next((d for d in declared if matches(d, role)), None)
+
+
+def usage(declared: catalog_service_pb2.InputDeclaration) -> str:
+    """How a request names it: `role`, or `role[0]` where there can be several."""
+    head, dot, rest = declared.role.partition(".")
+    return f"{head}[0]{dot}{rest}" if declared.many else declared.role
 
 
 def matches(declared: catalog_service_pb2.InputDeclaration, role: str) -> bool:
