@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
+import subprocess
+import sys
 import time
+import wave
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from PIL import Image
 from wancore_client import ApiError, AsyncClient, Client, InvalidRequest, NotFound, SessionEnded
 from wancore_client.errors import api_error
 from wancore_client.session import Session
@@ -19,6 +25,8 @@ from wancore_proto.v1alpha import session_service_pb2_grpc
 
 from tests.server.faulty.wancore_faulty import picture
 from tests.server.harness import Server, eventually, running
+from wancore.media.audio import read_audio
+from wancore.media.video import read_video
 
 RATE, FPS, BLOCK = 16_000, 8, 4
 SHORT = {
@@ -368,6 +376,30 @@ def test_what_cannot_be_a_session(client: Client) -> None:
         session(client, params={"nonsense": 1})
     with pytest.raises(NotFound):
         client.get_session("sessions/00000000-0000-4000-8000-000000000000")
+
+
+@pytest.mark.parametrize("source", ["file", "raw"])
+def test_from_the_command_line(server: Server, tmp_path: Path, source: str) -> None:
+    """From a file of any format, and from raw samples as they are spoken; what was said is in the video."""
+    picture = tmp_path / "face.png"
+    Image.new("RGB", (64, 48)).save(picture)
+    said = (np.sin(np.arange(len(sound(2))) / 5) * 8000).astype("<i2")
+    with wave.open(str(tmp_path / "said.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(said.tobytes())
+    audio = str(tmp_path / "said.wav") if source == "file" else "-"
+    run = subprocess.run(
+        [Path(sys.executable).parent / "wancore-client", "talk", "--image", picture, "--audio", audio,
+         "--family", "faulty", "--param", f"block_frames={BLOCK}", "--out", tmp_path / "out.mp4"],
+        input=said.tobytes(), capture_output=True, timeout=60,
+        env={**os.environ, "WANCORE_ADDRESS": server.address, "WANCORE_TOKEN": server.token},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr.decode()
+    assert len(read_video(tmp_path / "out.mp4").frames) == 2 * BLOCK
+    heard = read_audio(tmp_path / "out.mp4")
+    assert np.corrcoef(heard[2000:14_000], said[2000:14_000])[0, 1] > 0.98
 
 
 def reason(status: Any) -> str:

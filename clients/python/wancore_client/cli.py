@@ -1,9 +1,10 @@
-"""`wancore-client`: generate, watch, families, models, loras, upload, jobs, cancel."""
+"""`wancore-client`: generate, talk, watch, families, models, loras, upload, jobs, cancel."""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,8 +19,11 @@ from wancore_client.client import Client
 from wancore_client.errors import ApiError, WancoreClientError
 from wancore_client.generation import Generation
 from wancore_client.loras import parse_lora
+from wancore_client.microphone import Speaker
 from wancore_client.output import output
 from wancore_client.progress import Display
+from wancore_client.session import Session
+from wancore_client.soundtrack import wav_of
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Address = Annotated[str | None, typer.Option(help="HOST:PORT [WANCORE_ADDRESS, else 127.0.0.1:50700]")]
@@ -87,6 +91,52 @@ def generate(
             params={name: value(text) for name, text in (pair(t, "--param") for t in param or ())},
         )
         write(generation, out, provenance)
+
+
+@app.command()
+def talk(
+    image: Annotated[Path, typer.Option(help="the picture of who talks")],
+    audio: Annotated[str, typer.Option(help="a file, or - for raw 16-bit mono PCM, 16 kHz, as it is spoken")],
+    prompt: Annotated[str, typer.Option(help="what to show")] = "",
+    family: Annotated[str, typer.Option(help="one that can run live")] = "infinitetalk",
+    model: Annotated[str | None, typer.Option(help="as `models` lists it")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels")] = None,
+    fps: Annotated[float | None, typer.Option(help="frames per second")] = None,
+    steps: Annotated[int | None, typer.Option(help="denoising steps")] = None,
+    seed: Annotated[int | None, typer.Option(help="0 to 2^63 - 1 [random]")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the family, as window=33")] = None,
+    lora: Annotated[list[str] | None, typer.Option(help="as `loras` lists it")] = None,
+    out: Out = "out.mp4",
+    provenance: Provenance = True,
+    address: Address = None,
+) -> None:
+    """A live session: speech goes in while it is spoken, frames are written as they come."""
+    with Client(address) as client:
+        params = {name: value(text) for name, text in (pair(t, "--param") for t in param or ())}
+        session = client.session(
+            prompt, family=family, model=model, size=parse_size(size), fps=fps, steps=steps, seed=seed,
+            params=params, inputs={"image": image}, loras=[parse_lora(text) for text in lora or ()],
+        )  # fmt: skip
+        with session:
+            converse(session, audio, out, provenance)
+
+
+def converse(session: Session, audio: str, out: str, provenance: bool) -> None:
+    """Frames to `out`, with what was said; how late each block is goes to standard error."""
+    speaker, console, started = Speaker(session, audio), Console(stderr=True), time.monotonic()
+    with output(out, provenance) as sink:
+        frames, block = 0, -1
+        for frame in session.frames():
+            if session.block != block:
+                block = session.block
+                at = time.monotonic() - started
+                console.print(f"block {block}: from {frame.pts:.2f} s of video, {at:.2f} s after the start")
+                sink.hear(wav_of(bytes(speaker.said), session.sample_rate))
+            sink.write(frame, session.header)
+            frames += 1
+    if speaker.problem is not None:
+        raise speaker.problem
+    console.print(f"{frames} frames" + (f" in {out}" if out != "-" else ""))
 
 
 @app.command()

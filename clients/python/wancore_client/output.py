@@ -124,6 +124,8 @@ class Mp4(Sink):
 
     def hear(self, wav: bytes) -> None:
         self.wav = wav
+        if self.sound is not None:
+            self.sound.hear(wav)
 
     def open(self, frame: Frame, header: frames_pb2.StreamHeader) -> None:
         import av

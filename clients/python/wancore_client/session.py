@@ -72,6 +72,13 @@ class Session:
         return self.info.name
 
     @property
+    def header(self) -> frames_pb2.StreamHeader:
+        """What a writer of frames needs to know, as for a job."""
+        return frames_pb2.StreamHeader(
+            job=self.name, encoding=self.encoding, format=self.format, seed=self.seed
+        )
+
+    @property
     def sample_rate(self) -> int:
         """Samples per second of what `push` takes."""
         return self.info.sample_rate

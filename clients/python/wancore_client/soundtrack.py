@@ -13,16 +13,31 @@ if TYPE_CHECKING:
     import av.container
 
 
+def wav_of(pcm16: bytes, rate: int) -> bytes:
+    """Mono 16-bit samples as a WAV file."""
+    buffer = BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm16)
+    return buffer.getvalue()
+
+
 class SoundTrack:
-    """`wav`: a mono 16-bit WAV file. Written as AAC, as far as the pictures are."""
+    """`wav`: a mono 16-bit WAV file, which may grow. Written as AAC, as far as the pictures are."""
 
     def __init__(self, container: av.container.OutputContainer, wav: bytes) -> None:
-        with wave.open(BytesIO(wav), "rb") as file:
-            self.rate = file.getframerate()
-            self.samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        self.hear(wav)
         self.container = container
         self.stream: Any = container.add_stream("aac", rate=self.rate, layout="mono")
         self.written = 0
+
+    def hear(self, wav: bytes) -> None:
+        """The same sound, and more of it."""
+        with wave.open(BytesIO(wav), "rb") as file:
+            self.rate = file.getframerate()
+            self.samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
 
     def until(self, seconds: Fraction) -> None:
         """Sound up to `seconds` from the beginning, or its end."""
