@@ -111,7 +111,7 @@ WANCORE_API int wancore_activation(const void* x, int64_t x_stride, const void* 
         const Rows<T> p{static_cast<const T*>(x), x_stride, static_cast<const T*>(gate), gate_stride,
                         static_cast<const T*>(bias), static_cast<T*>(out), static_cast<uint8_t*>(codes),
                         static_cast<float*>(scales), width / WIDTH};
-        return with_count(plan.per_thread, [&](auto count) {
+        return with_share(plan.per_thread, [&](auto count) {
             return launch<T, decltype(count)::value>(p, rows, plan.threads, activation,
                                                      static_cast<cudaStream_t>(stream));
         });

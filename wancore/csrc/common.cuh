@@ -128,13 +128,13 @@ __device__ __forceinline__ float over_block(float value, float (&shared)[MAX_WAR
 // 1 for a row of zeros, as the twin has it.
 __device__ __forceinline__ float fp8_scale(float largest) { return largest > 0 ? largest / FP8_LARGEST : 1.0f; }
 
-// How a row of `vectors` is spread over a block: `per_thread` in 1..5, the count of idle places least.
+// How a row of `vectors` is spread over a block: `per_thread` 2, 4 or 5, the count of idle places least.
 struct Spread {
     int threads, per_thread;
 };
 
 inline Spread spread(int64_t vectors) {
-    const int order[] = {4, 5, 3, 2, 1};
+    const int order[] = {4, 5, 2};
     Spread best{0, 0};
     int64_t least = INT64_MAX;
     for (int n : order) {
@@ -170,6 +170,17 @@ cudaError_t with_count(int count, F f) {
         case 1: return f(Constant<1>{});
         case 2: return f(Constant<2>{});
         case 3: return f(Constant<3>{});
+        case 4: return f(Constant<4>{});
+        case 5: return f(Constant<5>{});
+        default: return cudaErrorInvalidValue;
+    }
+}
+
+// The same for what `spread` gives.
+template <typename F>
+cudaError_t with_share(int per_thread, F f) {
+    switch (per_thread) {
+        case 2: return f(Constant<2>{});
         case 4: return f(Constant<4>{});
         case 5: return f(Constant<5>{});
         default: return cudaErrorInvalidValue;

@@ -53,12 +53,12 @@ __device__ __forceinline__ void add(const Update<T>& u, int64_t level, int64_t v
 }
 
 // One block a row; the row stays in registers.
-template <typename T, int NV, int N>
+template <typename T, int NV, int N, bool UPDATES>
 __global__ void __launch_bounds__(MAX_THREADS) junction(const Junction<T> p) {
     __shared__ float shared[3][MAX_WARPS];
     const int64_t row = blockIdx.x;
-    const bool first = covers(p.updates[0], row), second = covers(p.updates[1], row);
-    Vector<T> raw[NV], raw_first[NV], raw_second[NV];
+    const bool first = UPDATES && covers(p.updates[0], row), second = UPDATES && covers(p.updates[1], row);
+    Vector<T> raw[NV], raw_first[UPDATES ? NV : 1], raw_second[UPDATES ? NV : 1];
 #pragma unroll
     for (int i = 0; i < NV; ++i) {
         const int64_t v = i * blockDim.x + threadIdx.x;
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(MAX_THREADS) junction(const Junction<T> p) {
         unpack(raw[i], values[i]);
         if (first) add(p.updates[0], level, v, raw_first[i], factors[0], values[i]);
         if (second) add(p.updates[1], level, v, raw_second[i], factors[1], values[i]);
-        if (p.sum) {
+        if (UPDATES && p.sum) {
             const Vector<T> rounded = pack<T>(values[i]);  // the norm reads what is stored
             store(p.sum + (row * p.vectors + v) * WIDTH, rounded);
             unpack(rounded, values[i]);
@@ -190,15 +190,16 @@ WANCORE_API int wancore_junction(
             table(shift), table(scale), shift_stride, scale_stride,
             rows_of(weight), rows_of(bias), eps,
             static_cast<T*>(normed), static_cast<uint8_t*>(codes), static_cast<float*>(scales), width / WIDTH};
-        return with_count(plan.per_thread, [&](auto count) {
+        return with_share(plan.per_thread, [&](auto count) {
             constexpr int NV = decltype(count)::value;
             const auto s = static_cast<cudaStream_t>(stream);
-            switch (norm) {
-                case NONE: junction<T, NV, NONE><<<rows, plan.threads, 0, s>>>(p); break;
-                case MODULATED: junction<T, NV, MODULATED><<<rows, plan.threads, 0, s>>>(p); break;
-                case AFFINE: junction<T, NV, AFFINE><<<rows, plan.threads, 0, s>>>(p); break;
-                default: return cudaErrorInvalidValue;
-            }
+            const bool updates = first || second;  // without them there is room for more rows at once
+            auto kernel = norm == NONE        ? junction<T, NV, NONE, true>
+                          : norm == MODULATED ? (updates ? junction<T, NV, MODULATED, true>
+                                                         : junction<T, NV, MODULATED, false>)
+                                              : (updates ? junction<T, NV, AFFINE, true>
+                                                         : junction<T, NV, AFFINE, false>);
+            kernel<<<rows, plan.threads, 0, s>>>(p);
             return cudaGetLastError();
         });
     });

@@ -90,7 +90,7 @@ WANCORE_API int wancore_norm_rotate(
                            {in(k), k_stride, in(k_weight), out(k_out), k_out_stride, nullptr}},
                           static_cast<const float*>(cos), static_cast<const float*>(sin), head,
                           width / WIDTH, eps};
-        return with_count(plan.per_thread, [&](auto count) {
+        return with_share(plan.per_thread, [&](auto count) {
             const dim3 grid(rows, k ? 2 : 1);
             norm_rotate<T, decltype(count)::value>
                 <<<grid, plan.threads, 0, static_cast<cudaStream_t>(stream)>>>(p);
