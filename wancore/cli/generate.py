@@ -91,6 +91,9 @@ def generate(
     vram: Annotated[
         str | None, Opt(metavar="16GB", help="GPU memory that may be used; default: what is free")
     ] = None,
+    linears: Annotated[
+        str | None, Opt(help="stored, or fp8: the transformer multiplies in row-wise scaled fp8")
+    ] = None,
     attention: Annotated[
         str | None, Opt(metavar="[ROLE=]NAME,…", help="attention backend; see `wancore doctor`")
     ] = None,
@@ -129,7 +132,7 @@ def generate(
         "tokenizer": tokenizer, "image_encoder": image_encoder, "audio_encoder": audio_encoder,
         "transformer_2": transformer_2, "lora_mode": lora_mode, "lora_timing": lora_timing,
         "lora_master": lora_master,
-        "attention": attention, "provenance": provenance, "vram": vram,
+        "linears": linears, "attention": attention, "provenance": provenance, "vram": vram,
     }  # fmt: skip
     from wancore.cli.produce import produce
 
