@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,8 @@ from PIL import Image
 from wancore_client import Client, InvalidRequest, Refused
 from wancore_client.errors import api_error
 from wancore_proto.v1 import asset_service_pb2 as pb
+
+from tests.server.harness import Server
 
 Kind = pb.Asset.Kind
 
@@ -125,6 +131,34 @@ def test_wrong_digest_too_long_and_gaps_are_refused(client: Client) -> None:
     with pytest.raises(InvalidRequest) as gap:
         send(client, messages(data, start=500))
     assert gap.value.reason == "INVALID_FIELD" and "offset_bytes" in gap.value.fields
+
+
+def test_the_same_asset_twice_at_once(server: Server, client: Client) -> None:
+    """Fault 27: both callers get it, one is stored; also where one of them is cut off on the way."""
+    data = png(200, 150, seed=5)
+    both = threading.Barrier(3)
+
+    def slowly(end: int | None) -> Iterator[pb.UploadAssetRequest]:
+        both.wait(10)
+        for message in messages(data, end=end, piece=20_000):
+            yield message
+            time.sleep(0.02)
+
+    def upload(end: int | None) -> Any:
+        with server.client() as own:
+            return send(own, slowly(end))
+
+    with ThreadPoolExecutor(3) as pool:
+        whole = [pool.submit(upload, None), pool.submit(upload, None)]
+        cut = pool.submit(upload, 40_000)
+        made = [upload.result(20) for upload in whole]
+        with contextlib.suppress(Refused):
+            made.append(cut.result(20))
+    assert {(asset.name, asset.size_bytes) for asset in made} == {(name_of(data), len(data))}
+    digest = name_of(data).removeprefix("assets/")
+    assert sorted(p.name for p in (server.data / "assets").glob(f"{digest}*")) == [digest, f"{digest}.clean"]
+    assert not list((server.data / "uploads").glob(f"*{digest}"))
+    client.generate(family="faulty", frames=1, inputs={"image": name_of(data)}).wait()
 
 
 @pytest.mark.parametrize(

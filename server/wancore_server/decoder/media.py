@@ -19,6 +19,7 @@ from wancore.media.audio import MAX_SECONDS as MAX_SOUND_SECONDS
 from wancore.media.audio import Unsuitable as TooLong
 from wancore.media.image import IMAGE_FORMATS, read_image
 from wancore.media.video import OPTIONS, Unsuitable, check_frame, rgb, upright
+from wancore_server.decoder.data import BadData, check_data
 from wancore_server.decoder.sound import NoSound, SoundCopy, copy_sound, is_sound
 from wancore_server.wire import wire_pb2
 
@@ -28,7 +29,7 @@ SNIFFED = 64
 
 
 class NotAccepted(Exception):
-    """A picture or video that is not taken; the text says why, without a path."""
+    """A file that is not taken; the text says why, without a path."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ def decode(path: Path, clean: Path, limits: Limits) -> wire_pb2.Decoded:
         return decode_video(path, clean, limits)
     if is_video(start) or is_sound(start):
         return decode_sound(path, clean)
+    try:
+        check_data(path, start)
+    except BadData as error:
+        raise NotAccepted(f"this file {error}") from error
     return wire_pb2.Decoded(kind=Kind.KIND_DATA)
 
 
