@@ -157,6 +157,7 @@ class Gateway:
         await first_token(self.store, self.folder.token)
         await self.timings.load()
         await recover(self.ledger, self.store, self.spool)
+        await self.keeper.drop_orphans()
         await self.build_rest()
         self.make_server()
         address = self.listen()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
+from pathlib import Path
 
+from wancore_server import failpoints
 from wancore_server.clock import now_ns
 from wancore_server.folder import DataFolder
 from wancore_server.frames.spool import Spool
@@ -51,6 +55,7 @@ class Housekeeping:
         ended = await self.store.ended_before(FOREVER)
         self.sizes = {job: size for job in ended if (size := await self.spool.call(self.spool.size_of, job))}
         self.ledger.forget_idle()
+        await self.spool.call(drop_stale, self.folder.uploads, self.settings.retention_s)
         self.folder.keep_reserve()
         self.metrics.spool_bytes.set(await self.spool.call(self.spool.size))
         self.metrics.asset_bytes.set(await self.store.asset_total())
@@ -76,6 +81,7 @@ class Housekeeping:
         if live is not None and live.run is not None:
             return
         await self.store.delete_job(job)
+        failpoints.reach("job-after-row")
         await self.spool.call(self.spool.remove, job)
         self.tracks.forget(job)
         self.sizes.pop(job, None)
@@ -83,3 +89,11 @@ class Housekeeping:
 
     async def disk_low(self) -> bool:
         return await self.spool.call(self.folder.low, self.settings.free_bytes, self.settings.free_share)
+
+
+def drop_stale(uploads: Path, retention_s: float) -> None:
+    """Uploads that nobody has gone on with for so long."""
+    for path in uploads.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > retention_s:
+                path.unlink()

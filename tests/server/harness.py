@@ -150,6 +150,16 @@ class Server:
                 child.kill()
 
 
+def health(client: Client, service: str) -> bool:
+    """Whether the standard health service says SERVING."""
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    answer = health_pb2_grpc.HealthStub(client.calls).Check(
+        health_pb2.HealthCheckRequest(service=service), timeout=5
+    )
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
 def succeeds(call: Any) -> Any:
     """The result, or None where the server says no."""
     from wancore_client import WancoreClientError

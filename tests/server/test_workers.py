@@ -12,7 +12,7 @@ from wancore_client import Client, JobFailed
 from wancore_proto.v1 import admin_service_pb2 as admin
 from wancore_proto.v1 import admin_service_pb2_grpc, job_pb2
 
-from tests.server.harness import Server, eventually, running
+from tests.server.harness import Server, eventually, health, running
 
 State = job_pb2.Job.State
 STAGES = ["start", "inputs", "text", "loading", "denoising", "decoding"]
@@ -29,21 +29,16 @@ def workers(client: Client) -> list[admin.Worker]:
     return list(client.call(stub.ListWorkers, admin.ListWorkersRequest()).workers)
 
 
-def health(client: Client, service: str) -> bool:
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-    answer = health_pb2_grpc.HealthStub(client.calls).Check(
-        health_pb2.HealthCheckRequest(service=service), timeout=5
-    )
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-
 def next_job_succeeds(client: Client) -> None:
     assert client.generate(family="steady", frames=2).wait().state == State.STATE_SUCCEEDED
 
 
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("fault", ["kill", "segfault", "exit"])
+LOST = [("kill", stage) for stage in STAGES] + [
+    ("segfault", "start"), ("segfault", "denoising"), ("exit", "loading"), ("exit", "decoding")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "stage"), LOST)
 def test_a_lost_worker_means_one_more_attempt(client: Client, fault: str, stage: str) -> None:
     """Fault 15."""
     key = f"once-{fault}-{stage}"
@@ -62,6 +57,21 @@ def test_a_lost_worker_means_one_more_attempt(client: Client, fault: str, stage:
     frames = [(generation.attempt, frame.index) for frame in generation.frames()]
     assert starts == [1, 2] and generation.attempt == 2
     assert [index for attempt, index in frames if attempt == 2] == list(range(6))
+    eventually(lambda: health(client, "wancore.v1.JobService"), 3 * 10 * 0.1)
+
+
+def test_health_tells_of_lost_and_frozen_workers(tmp_path: Path) -> None:
+    """Fault 41 with 15 and 18: false while there is no worker, true again with the next one; the gateway
+    itself is well all the time."""
+    with running(tmp_path, restart_first_s=1.2, restart_most_s=1.2) as (server, client):
+        for sign in (signal.SIGKILL, signal.SIGSTOP):
+            eventually(lambda: health(client, "wancore.v1.JobService"))
+            (worker,) = server.workers()
+            worker.send_signal(sign)
+            eventually(lambda: not health(client, "wancore.v1.JobService"), 1.5 + 3 * 0.5)
+            assert health(client, "")
+            eventually(lambda: health(client, "wancore.v1.JobService"), 1.2 + 3 * 10 * 0.1)
+            assert not worker.is_running()
 
 
 def test_a_poison_job_fails_and_harms_no_other(client: Client) -> None:

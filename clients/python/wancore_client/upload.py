@@ -16,7 +16,7 @@ from wancore_client.errors import WancoreClientError, api_error
 from wancore_client.stream import BROKEN
 
 PIECE = 2**20
-TRIES = 8
+FIRST_WAIT_S, MOST_WAIT_S = 0.2, 5.0
 
 
 def asset_name(path: Path) -> str:
@@ -29,21 +29,28 @@ def asset_name(path: Path) -> str:
 
 
 def upload(stub: asset_service_pb2_grpc.AssetServiceStub, connection: Connection, path: Path) -> str:
-    """The asset's name; nothing is sent where the server has it already."""
-    name = asset_name(path)
-    meta = connection.metadata
-    for attempt in range(TRIES):
+    """The asset's name; nothing is sent where the server has it already.
+
+    A broken upload is gone on with until nothing has arrived for the connection's `patience_s`.
+    """
+    name, meta = asset_name(path), connection.metadata
+    reached, since, wait = -1, time.monotonic(), FIRST_WAIT_S
+    while True:
         try:
             there = stub.GetUpload(pb.GetUploadRequest(name=name), timeout=UNARY_S, metadata=meta)
-            if not there.complete:
-                stub.UploadAsset(pieces(path, name, there.offset_bytes), metadata=meta)
+            if there.complete:
+                return name
+            if there.offset_bytes > reached:
+                reached, since, wait = there.offset_bytes, time.monotonic(), FIRST_WAIT_S
+            stub.UploadAsset(pieces(path, name, there.offset_bytes), metadata=meta)
             return name
         except grpc.RpcError as error:
             told = api_error(error)
-            if told.reason or error.code() not in BROKEN or attempt == TRIES - 1:
+            late = time.monotonic() - since > connection.patience_s
+            if told.reason or error.code() not in BROKEN or late:
                 raise told from error
-            time.sleep(0.2 * 2**attempt)
-    raise WancoreClientError(f"{path}: could not be uploaded")
+            time.sleep(wait)
+            wait = min(2 * wait, MOST_WAIT_S)
 
 
 def pieces(path: Path, name: str, offset: int) -> Iterator[pb.UploadAssetRequest]:

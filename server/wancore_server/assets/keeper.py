@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 from google.rpc import code_pb2
 from wancore_proto.v1 import asset_service_pb2
 
+from wancore_server import failpoints
 from wancore_server.assets.inspect import inspect
 from wancore_server.clock import now_ns
 from wancore_server.errors import ApiError, exhausted, invalid_field, limit_exceeded
@@ -125,6 +126,7 @@ class AssetKeeper:
             await asyncio.to_thread(sync, clean)
             clean.replace(self.clean_path(digest))
         path.replace(target)
+        failpoints.reach("asset-before-row")
         return AssetRow(digest, size, found.kind, found.width, found.height, found.frame_count, now_ns())
 
     def clean_path(self, digest: str) -> Path:
@@ -135,8 +137,16 @@ class AssetKeeper:
         clean = self.clean_path(digest)
         return clean if clean.exists() else self.folder.assets / digest
 
+    async def drop_orphans(self) -> None:
+        """At start: files that an earlier gateway had moved here, or had not removed, when it died."""
+        known = await self.store.asset_digests()
+        for path in self.folder.assets.iterdir():
+            if path.name.removesuffix(CLEAN) not in known:
+                path.unlink()
+
     async def delete(self, owner: str, digest: str) -> None:
         if await self.store.disown_asset(digest, owner):
+            failpoints.reach("asset-after-row")
             for path in (self.folder.assets / digest, self.clean_path(digest)):
                 path.unlink(missing_ok=True)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from google.rpc import code_pb2
 from wancore_proto.v1 import frames_pb2
 
+from wancore_server import failpoints
 from wancore_server.encoder.pool import EncoderPool, EncodingFailed
 from wancore_server.errors import ApiError
 from wancore_server.frames.spool import Spool
@@ -164,6 +165,7 @@ class Tracks:
             Piece(frames.block, p.first_frame, p.frame_count, p.offset_bytes, p.size_bytes, p.crc32c, p.codec)
             for p in done.pieces
         ]
+        failpoints.reach("track-before-index")
         await self.spool.call(append, track.index_path, b"".join(p.packed() for p in pieces))
         for piece in pieces:
             track.take(piece)

@@ -190,6 +190,10 @@ class Store(Protocol):
 
     async def assets(self, owner: str, digests: Collection[str]) -> Mapping[str, AssetRow]: ...
 
+    async def asset_digests(self) -> frozenset[str]:
+        """Of everyone's assets."""
+        ...
+
     async def asset_total(self) -> int:
         """Bytes of all assets."""
         ...

@@ -214,6 +214,10 @@ class SqliteStore:
         row = await self.read(lambda db: db.execute(query, (digest,)).fetchone())
         return None if row is None else AssetRow(*row)
 
+    async def asset_digests(self) -> frozenset[str]:
+        rows = await self.read(lambda db: db.execute("SELECT digest FROM assets").fetchall())
+        return frozenset(digest for (digest,) in rows)
+
     async def asset_total(self) -> int:
         query = "SELECT ifnull(sum(size), 0) FROM assets"
         return await self.read(lambda db: int(db.execute(query).fetchone()[0]))
