@@ -159,3 +159,14 @@ def test_a_wrong_master_is_refused(tiny, files, tmp_path) -> None:
         engine(lora_master=(str(fp8),)).plan(request)
     with pytest.raises(InvalidInput, match="lora_master"):
         engine(lora_master=("a", "b")).plan(request)
+
+
+def test_keys_that_fit_nothing_are_told_before_anything_is_loaded(tiny, tmp_path) -> None:
+    wide = {f"blocks.77.self_attn.q.lora_{part}.weight": noise(4, 4) for part in ("A", "B")}
+    file = write(tmp_path / "other.safetensors", wide)
+    with pytest.raises(CheckpointError, match=r"2 keys of no module of it .*; 0 modules fit; with partial"):
+        engine().plan(small(tiny("t2v"), loras=[{"name": str(file)}]))
+    with pytest.raises(CheckpointError, match="changes nothing of this model"):
+        engine().plan(small(tiny("t2v"), loras=[{"name": str(file), "partial": True}]))
+    with pytest.raises(InvalidInput, match="no experts"):
+        engine().plan(small(tiny("t2v"), loras=[{"name": str(file), "expert": "low"}]))

@@ -14,7 +14,7 @@ from wancore.checkpoints.models_tree import find_model, find_part
 from wancore.checkpoints.parts import Parts
 from wancore.encoders.cache import PromptCache
 from wancore.engine.generation import Generation
-from wancore.engine.loras import LoraUse, check_masters
+from wancore.engine.loras import LoraUse, check_loras
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan, plan_request
 from wancore.engine.residency import Residency
@@ -88,7 +88,7 @@ class Engine:
         plan = plan_request(request, self.parts(request), self.families, self.locate)
         use = self.loras(request)
         if use.loras:
-            check_masters(use.masters, plan)
+            check_loras(use, plan)
         return plan.with_parameters(self.settings.parameters)
 
     def loras(self, request: Request) -> LoraUse:

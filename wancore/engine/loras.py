@@ -18,6 +18,7 @@ from wancore.engine.plan import Plan
 from wancore.errors import InvalidInput
 from wancore.lora.applied import Lora
 from wancore.lora.originals import Originals, Place
+from wancore.lora.request import check_keys, expert_name
 from wancore.lora.runtime import DEFAULTS, LoraOptions, Target
 
 
@@ -80,6 +81,19 @@ def own_master(files: ExpertFiles, plan: Plan, models: Models) -> FileView | Non
 
 def master_view(path: Path, plan: Plan) -> FileView:
     return open_transformer(path, KeyMap.of(renames(plan)))
+
+
+def check_loras(use: LoraUse, plan: Plan) -> None:
+    """What headers tell of a request's adapters. Raises `InvalidInput` or `CheckpointError`.
+
+    Modules of families have parameters that only they can name: with one, files are read when it is there.
+    """
+    check_masters(use.masters, plan)
+    if any(family.keys for family in plan.families):
+        return
+    for name, files in plan.experts.items():
+        view = split(files, plan.families)[BASE]
+        check_keys(use.loras, view, KeyMap.of(renames(plan)), expert_name(name))
 
 
 def check_masters(masters: Sequence[Path], plan: Plan) -> None:

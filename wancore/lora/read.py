@@ -74,10 +74,7 @@ def read_lora(
     opened = source if isinstance(source, HeldFile | FileView) else open_view(source)
     view = opened.view if isinstance(opened, HeldFile) else opened
     refuse_foreign(view)
-    found = sort_keys(view, table)
-    if found.unmatched and not allow_unmatched:
-        problem = f"does not fit this model: {counted('of no module of it', found.unmatched)}"
-        raise CheckpointError(view.path, f"{problem}; {len(found.groups)} modules fit")
+    found = fitting(view, table, allow_unmatched)
     with opened.reader() as reader:
         patches, notes = read_groups(view, found, table, original_norm, reader.tensor)
     if not patches:
@@ -88,6 +85,18 @@ def read_lora(
     if found.unmatched:
         notes.append(f"{counted('of no module of this model, left out', found.unmatched)}")
     return LoraFile(view.path, tuple(patches), tuple(found.left_out), tuple(found.unmatched), tuple(notes))
+
+
+def fitting(view: FileView, table: NameTable, allow_unmatched: bool) -> Sorted:
+    """The keys of a file by what they mean. Raises `CheckpointError` where some fit nothing, or none fit."""
+    found = sort_keys(view, table)
+    if found.unmatched and not allow_unmatched:
+        problem = f"does not fit this model: {counted('of no module of it', found.unmatched)}"
+        fit = f"{len(found.groups)} modules fit"
+        raise CheckpointError(view.path, f"{problem}; {fit}; with partial=true the others are left out")
+    if not found.groups:
+        raise CheckpointError(view.path, "changes nothing of this model")
+    return found
 
 
 def sort_keys(view: FileView, table: NameTable) -> Sorted:

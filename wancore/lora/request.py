@@ -8,13 +8,17 @@ from types import TracebackType
 
 from torch import Tensor
 
+from wancore.checkpoints.keymap import KeyMap
 from wancore.checkpoints.open import open_view
+from wancore.checkpoints.view import FileView
 from wancore.errors import WancoreError
 from wancore.lora.applied import AppliedLoras, Lora
 from wancore.lora.find import find_lora
 from wancore.lora.foreign import refuse_foreign
 from wancore.lora.held import Shelf
-from wancore.lora.runtime import DEFAULTS, Expert, LoraOptions, Target, apply_loras
+from wancore.lora.names import NameTable
+from wancore.lora.read import fitting
+from wancore.lora.runtime import DEFAULTS, Expert, LoraOptions, Target, apply_loras, concerns
 from wancore.lora.spec import LoraSpec
 from wancore.sampling.hooks import NoHooks, Step
 from wancore.sampling.solver import Draw
@@ -34,6 +38,18 @@ def located(specs: Iterable[LoraSpec], models: Path | None, shelf: Shelf | None 
             refuse_foreign(open_view(path))
         loras.append(Lora(spec, path, held))
     return tuple(loras)
+
+
+def check_keys(loras: Iterable[Lora], view: FileView, spellings: KeyMap, expert: Expert) -> None:
+    """Whether adapters fit a model, from the names in their files and in the model's (canonical ones).
+
+    Raises as `apply_loras` does for names alone.
+    """
+    table = NameTable({name: info.shape for name, info in view.entries.items()}, spellings)
+    for lora in loras:
+        if concerns(lora.spec, expert) and any(lora.spec.strength):
+            file = lora.held.view if lora.held is not None else open_view(lora.path)
+            fitting(file, table, lora.spec.partial)
 
 
 class RequestLoras:
