@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=ROWS)
     arguments = parser.parse_args()
     busy()
+    busy()
     print(describe())
     with torch.no_grad():
         rates = product_rate(), fp8_product_rate()

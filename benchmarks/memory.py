@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from benchmarks.gpu import described, host_copy_rate, median_ms
+from benchmarks.gpu import busy, describe, milliseconds
+from benchmarks.rates import host_copy_rate
 from wancore.engine.residency import swap_of
 from wancore.kernels.attention import Attention
 from wancore.runtime.budget import Budget, MemoryPlan, Needs, plan_memory
@@ -103,7 +104,7 @@ def measure(case: Case, rows: int, layers: int, repeats: int, base: float | None
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    time = median_ms(lambda: predict(model, inputs), 1, repeats)
+    time = milliseconds(lambda: predict(model, inputs), repeats, 1)
     peak, reserved = torch.cuda.max_memory_allocated() / 1e9, torch.cuda.max_memory_reserved() / 1e9
     free, total = torch.cuda.mem_get_info()
     ratio = f"{time / base:.3f}" if base else ""
@@ -127,7 +128,8 @@ def main() -> None:
     settings = Settings()
     set_allocator(settings)
     apply(switches(Gpu.at(0), settings))
-    print(described())
+    busy()
+    print(describe())
     print(f"host to device from pinned memory: {host_copy_rate() / 1e9:.1f} GB/s; {arguments.rows} tokens\n")
     print("| weights | budget | resident | ms | of resident | peak GB | reserved GB | process GB "
           "| working GB, of estimate | waited |\n|---|---|---|---|---|---|---|---|---|---|")  # fmt: skip
@@ -138,7 +140,7 @@ def main() -> None:
             base.setdefault(case.weights, time)
             gc.collect()
             torch.cuda.empty_cache()
-    print(f"\nafterwards: {described()}")
+    print(f"\nafterwards: {describe()}")
 
 
 if __name__ == "__main__":
