@@ -12,7 +12,7 @@ from tests.engine.tiny import Made, engine, small
 from tests.lora.adapters import low_rank, write
 from wancore.checkpoints.layout import find_parts
 from wancore.engine import Engine
-from wancore.errors import InvalidInput, MemoryShortage
+from wancore.errors import CheckpointError, InvalidInput, MemoryShortage
 from wancore.events import Note
 from wancore.runtime.budget import OVERHEAD
 from wancore.runtime.settings import load_settings
@@ -61,6 +61,30 @@ def test_adapters_travel_with_their_blocks(tiny, lora):
 def with_mode(runner: Engine, mode: str) -> Engine:
     runner.settings = runner.settings.model_copy(update={"lora_mode": mode})
     return runner
+
+
+def test_a_longer_clip_moves_weights_out_and_a_short_one_brings_them_back(tiny):
+    model = tiny("t2v")
+    short, long = small(model, frames=5), small(model, frames=17)
+    roomy = Tight(100)
+    list(roomy.generate(short))
+    (house,) = roomy.kept.houses.values()
+    tight = Tight(house.needs().resident * 1.001 / MB)
+    residents = []
+    for request in (short, long, short):
+        assert np.array_equal(
+            Made.of(tight.generate(request)).frames, Made.of(engine().generate(request)).frames
+        )
+        (house,) = tight.kept.houses.values()
+        residents.append(house.plan.resident)
+    assert residents[0] == residents[2] > residents[1]
+
+
+def test_host_memory_is_looked_at(tiny, monkeypatch):
+    tight = tightest(small(tiny("t2v")))
+    monkeypatch.setattr("wancore.engine.residency.available_memory", lambda: 10_000)
+    with pytest.raises(CheckpointError, match=r"of host memory beside the GPU's, 0\.0 GB are free"):
+        list(tight.generate(small(tiny("t2v"))))
 
 
 def test_a_cancelled_request_leaves_weights_that_the_next_can_use(tiny, plain):

@@ -101,7 +101,7 @@ class Models:
         if self.residency is None:
             self.check_fits(experts)
             return
-        self.residency.work = work
+        self.residency.begin(work)
         if any(files.transformer not in self._transformers for files in experts):  # else: see House.ready
             self.residency.expect(self.needs(experts, families, base, work), work)
 

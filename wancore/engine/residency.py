@@ -16,11 +16,11 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from wancore.checkpoints.memory import loaded_bytes
+from wancore.checkpoints.memory import available_memory, loaded_bytes
 from wancore.checkpoints.view import FileView
-from wancore.errors import MemoryShortage
+from wancore.errors import CheckpointError, MemoryShortage
 from wancore.plugins.family import Base
-from wancore.runtime.budget import Budget, MemoryPlan, Needs, device_memory, plan_memory, would_fit
+from wancore.runtime.budget import Budget, MemoryPlan, Needs, device_memory, gigabytes, plan_memory, would_fit
 from wancore.runtime.swap import Copies, Swap, Unit
 from wancore.runtime.swap.flat import held_by
 from wancore.runtime.swap.swap import SLOTS
@@ -34,6 +34,8 @@ from wancore.transformer.model import WanTransformer
 T = TypeVar("T")
 #: How much larger the working memory is taken to be after it did not suffice.
 MORE = 1.5
+#: Of a GPU's memory, what the CUDA context takes beside torch's allocator.
+CONTEXT = 500 * 10**6
 #: A block of a list by the name of one of its tensors: `blocks.7`, `vace_blocks.0`.
 NUMBERED = re.compile(r"(\w+\.\d+)\.")
 
@@ -108,6 +110,8 @@ class House:
         self.swap = swap_of(model, adapters, owner.device, least=owner.least)
         self.plan: MemoryPlan | None = None
         self.settled = self.on_host = False
+        self.stale = True  # a request has begun: its work decides anew
+        self.margin = 1.0  # on the estimate of the working memory, after it did not suffice
         self.work = owner.work
 
     @property
@@ -123,7 +127,7 @@ class House:
         blocks = tuple(sum(h.tensor.nbytes for h in held_by(unit.modules)) for unit in self.swap.units)
         whole = sum(h.tensor.nbytes for h in held_by(roots))
         rest = whole - sum(blocks)
-        working = activation_bytes(self.model.config, self.work)
+        working = int(self.margin * activation_bytes(self.model.config, self.work))
         return Needs(blocks, rest + self.owner.beside(self), working)
 
     def on_device(self) -> int:
@@ -146,7 +150,7 @@ class House:
             self.swap.resident, self.swap.slot_count = plan.resident, plan.slots
             self.place_rest()
             self.swap.engage()
-        self.plan, self.settled = plan, True
+        self.plan, self.settled, self.stale = plan, True, False
         return plan
 
     def place_rest(self) -> None:
@@ -157,12 +161,14 @@ class House:
                 held.put(held.tensor.to(self.owner.device))
 
     def ready(self, rows: int | None = None) -> None:
-        """Weights in their places, for a forward over so many rows; other transformers make room."""
-        if rows is not None and rows > self.work.rows:
+        """Weights in their places, for a forward over so many rows; other transformers make room.
+
+        Within a request the places only change for more rows than before.
+        """
+        more = rows is not None and rows > self.work.rows
+        if more and rows is not None:
             self.work = replace(self.work, rows=rows)
-            self.owner.make_way(self)
-            self.settle()
-        elif not self.swap.engaged:
+        if more or self.stale or not self.swap.engaged:
             self.owner.make_way(self)
             self.settle()
 
@@ -176,8 +182,8 @@ class House:
             return forward()
         except torch.OutOfMemoryError as error:
             failed = str(error)  # the error itself holds the tensors of the forward
-        smaller = self.smaller()
         self.owner.empty()
+        smaller = self.smaller()
         if smaller is None:
             raise self.shortage(failed)
         self.settle(smaller)
@@ -194,6 +200,7 @@ class House:
         assert self.plan is not None
         if self.plan.resident == 0 and self.plan.slots == 1:
             return None
+        self.margin *= MORE
         needs = replace(self.plan.needs, working=int(self.plan.needs.working * MORE))
         try:
             plan = plan_memory(needs, self.owner.budget())
@@ -219,6 +226,16 @@ def asked_for(message: str) -> int:
     return int(float(match[1]) * {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[match[2]])
 
 
+def check_host(needs: Mapping[Path, Needs], plans: Mapping[Path, MemoryPlan]) -> None:
+    """Raises `CheckpointError` where host memory is too small: experts that take turns are there whole."""
+    whole = {path: sum(n.blocks) for path, n in needs.items()}
+    needed = sum(whole.values()) if len(needs) > 1 else sum(plan.host_bytes for plan in plans.values())
+    free = available_memory()
+    if free is not None and needed > free:
+        problem = f"needs {gigabytes(needed)} of host memory beside the GPU's, {gigabytes(free)} are free"
+        raise CheckpointError(next(iter(needs)), f"{problem}; allow more GPU memory, or take weights in fp8")
+
+
 @dataclass(frozen=True)
 class Expected:
     """From headers: what a transformer will need, and whether it is loaded to host memory first."""
@@ -239,15 +256,32 @@ class Residency:
         self.expected: dict[Path, Expected] = {}
         self.work = Work(32_760)
         self.notes: list[str] = []
+        if device.type == "cuda":
+            self.keep_to_budget()
+
+    def keep_to_budget(self) -> None:
+        """What torch may take in all: a promise, where the user gave a number."""
+        total, _ = device_memory(self.device)
+        limit = self.budget().nbytes - CONTEXT if self.vram is not None else total
+        torch.cuda.set_per_process_memory_fraction(min(1.0, max(0.0, limit / total)), self.device)
+
+    def begin(self, work: Work) -> None:
+        """A request's usual forward."""
+        self.work = work
+        for house in self.houses.values():
+            house.stale = True
 
     def budget(self) -> Budget:
         total, available = device_memory(self.device)
         return Budget.of(self.vram, total, available)
 
     def expect(self, needs: Mapping[Path, Needs], work: Work) -> list[MemoryPlan]:
-        """Plans from headers, before anything is loaded. Raises `MemoryShortage`."""
+        """Plans from headers, before anything is loaded. Raises `MemoryShortage`, or `CheckpointError` where
+        the host has too little memory for what the device does not hold."""
         self.work = work
         plans, together = self.plans(needs)
+        if not together:
+            check_host(needs, plans)
         for path, plan in plans.items():
             self.expected[path] = Expected(plan, not together)
         return list(plans.values())
@@ -281,7 +315,8 @@ class Residency:
             house.swap.keep_masters = len(self.expected) > 1
             if path in self.expected:
                 house.plan, house.on_host = self.expected[path].plan, self.expected[path].to_host
-        house.work = self.work
+        if house.stale:
+            house.work = self.work
         return house
 
     def beside(self, house: House) -> int:
