@@ -15,12 +15,9 @@ GROUP = 8  # channels that tensor cores take at once
 
 
 def convolve(conv: nn.Conv3d, x: Tensor, add: Tensor | None = None) -> Tensor:
-    """`conv` of `x` [B, C, T, H, W], plus `add` of the result's shape; of few channels perhaps in float32."""
+    """`conv` of `x` [B, C, T, H, W], plus `add` of the result's shape."""
     if ops.conv_fits(x, conv.weight):
         return ops.causal_conv(x, conv.weight, conv.bias, add)
-    if ops.planes_fit(x, conv.weight):
-        y = ops.causal_conv_planes(x, conv.weight, conv.bias)
-        return y if add is None else y + add
     if on_tensor_cores(x):
         y = whole_groups(conv, x)
     else:
@@ -28,6 +25,13 @@ def convolve(conv: nn.Conv3d, x: Tensor, add: Tensor | None = None) -> Tensor:
     if add is None:
         return y
     return y + add if torch.is_grad_enabled() else y.add_(add)
+
+
+def pictures(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """As `convolve`, where the result is what leaves: float32 and channels first if a kernel computes it."""
+    if ops.planes_fit(x, conv.weight):
+        return ops.causal_conv_planes(x, conv.weight, conv.bias)
+    return convolve(conv, x)
 
 
 def whole_groups(conv: nn.Conv3d, x: Tensor) -> Tensor:

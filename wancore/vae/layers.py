@@ -50,15 +50,21 @@ class CausalConv3d(nn.Conv3d):
         return convolve(self, history.extend(self, x, self.past))
 
 
+def seen(norm: nn.Module, conv: nn.Module, x: Tensor, history: History) -> Tensor:
+    """silu(norm(x)) behind the frames that `conv` saw before."""
+    assert isinstance(norm, RMSNorm) and isinstance(conv, CausalConv3d)
+    if torch.is_grad_enabled():  # training may put norms of its own in place
+        return history.extend(conv, F.silu(norm(x)), conv.past)
+    return history.extend(conv, x, conv.past, norm.gamma)
+
+
 def activated(
     norm: nn.Module, conv: nn.Module, x: Tensor, history: History, add: Tensor | None = None
 ) -> Tensor:
     """conv(silu(norm(x))) + add."""
-    assert isinstance(norm, RMSNorm) and isinstance(conv, CausalConv3d)
-    if torch.is_grad_enabled():  # training may put norms of its own in place
-        extended = history.extend(conv, F.silu(norm(x)), conv.past)
-    else:
-        extended = history.extend(conv, x, conv.past, norm.gamma)
+    assert isinstance(conv, CausalConv3d)
+    extended = seen(norm, conv, x, history)
+    del x  # often the last to hold it: its memory is free for the result
     return convolve(conv, extended, add)
 
 
@@ -82,8 +88,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, history: History) -> Tensor:
         norm1, _, conv1, norm2, _, _, conv2 = self.residual
-        y = activated(norm1, conv1, x, history)
-        return activated(norm2, conv2, y, history, add=pointwise(self.shortcut, x))
+        add = pointwise(self.shortcut, x)
+        return activated(norm2, conv2, activated(norm1, conv1, x, history), history, add)
 
 
 class AttentionBlock(nn.Module):

@@ -70,8 +70,9 @@ class Count:
                 self.remember(i)
                 self.remember(o)
                 shortcut = of(o) if i != o else 0
-                self.live(outside, of(i), shortcut, of(o), of(o, PAST), of(o))
-                self.live(outside, of(i), of(i, PAST), of(o))
+                self.live(outside, of(i), shortcut, of(i, PAST), of(o))
+                self.live(outside, of(i), shortcut, of(o), of(o, PAST))
+                self.live(outside, of(i), shortcut, of(o, PAST), of(o))
             case Attention(channels_in=c):
                 self.live(outside, of(c), of(c), of(3 * c), of(c))
             case Resample():

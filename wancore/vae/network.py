@@ -10,8 +10,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from wancore.vae.architecture import Architecture, Attention, Half, Layer, Resample, Residual, Stage
+from wancore.vae.convolution import pictures
 from wancore.vae.history import History
-from wancore.vae.layers import AttentionBlock, CausalConv3d, ResidualBlock, activated, head, middle, run
+from wancore.vae.layers import AttentionBlock, CausalConv3d, ResidualBlock, activated, head, middle, run, seen
 from wancore.vae.resample import Downsample, Upsample
 from wancore.vae.stages import DownStage, UpStage
 
@@ -30,9 +31,7 @@ class Encoder(nn.Module):
         self.head = head(spec.head, spec.channels_out)
 
     def forward(self, x: Tensor, history: History) -> Tensor:
-        x = self.conv1(x, history)
-        x = run(self.downsamples, x, history)
-        x = run(self.middle, x, history)
+        x = run([self.conv1, *self.downsamples, *self.middle], x, history)
         norm, _, conv = self.head
         return activated(norm, conv, x, history)
 
@@ -51,11 +50,10 @@ class Decoder(nn.Module):
         self.head = head(spec.head, spec.channels_out)
 
     def forward(self, x: Tensor, history: History) -> Tensor:
-        x = self.conv1(x, history)
-        x = run(self.middle, x, history)
-        x = run(self.upsamples, x, history)
+        x = run([self.conv1, *self.middle, *self.upsamples], x, history)
         norm, _, conv = self.head
-        return activated(norm, conv, x, history)
+        assert isinstance(conv, CausalConv3d)
+        return pictures(conv, seen(norm, conv, x, history))
 
 
 def build(layer: Layer, resample: type[Downsample] | type[Upsample]) -> nn.Module:
