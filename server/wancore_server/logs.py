@@ -6,9 +6,25 @@ import json
 import logging
 import sys
 import time
+from collections.abc import MutableMapping
 from typing import Any
 
-FIELDS = ("job", "attempt", "worker", "method", "caller", "reason", "log_id", "plugin")
+FIELDS = (
+    "job", "attempt", "worker", "method", "caller", "reason", "log_id", "plugin", "trace_id", "span",
+    "span_id", "parent_id", "start", "seconds", "stage", "encoding", "code",
+)  # fmt: skip
+
+
+class FieldsAdapter(logging.LoggerAdapter[logging.Logger]):
+    """Adds its fields to those of each line; `fields` may change as time goes on."""
+
+    def __init__(self, logger: logging.Logger, **fields: object) -> None:
+        self.fields = fields
+        super().__init__(logger, self.fields)
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**self.fields, **(kwargs.get("extra") or {})}
+        return msg, kwargs
 
 
 class JsonFormatter(logging.Formatter):

@@ -41,6 +41,9 @@ class Metrics:
         self.worker_up = self.gauge("worker_up", "1 while a worker can take jobs.", "worker")
         self.worker_restarts = self.counter("worker_restarts", "Worker processes lost.", "reason")
         self.worker_memory = self.gauge("worker_memory_bytes", "Resident memory.", "worker")
+        self.gpu_memory = self.gauge(
+            "gpu_memory_bytes", "Of the worker's GPU: allocated, reserved, total.", "worker", "kind"
+        )
         self.store_commit = self.histogram("store_commit_seconds", "Time of a commit.", FAST)
         self.spool_bytes = self.gauge("spool_bytes", "Bytes of frames kept.")
         self.asset_bytes = self.gauge("asset_bytes", "Bytes of assets kept.")

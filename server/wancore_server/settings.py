@@ -106,6 +106,10 @@ class ServerSettings(BaseSettings):
     worker_patience_s: float = Field(60, gt=0, description="silence allowed while loading or compiling")
     watchdog_min_s: float = Field(120, gt=0)
     watchdog_factor: float = Field(10, ge=1)
+    recycle_growth: float = Field(
+        0.1, ge=0, description="growth over the memory after its first job that has a worker replaced"
+    )
+    recycle_least_bytes: int = Field(512 * MIB, ge=0, description="growth below this is none")
     restart_first_s: float = Field(1, gt=0)
     restart_most_s: float = Field(60, gt=0)
     quarantine_crashes: int = Field(5, ge=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -161,6 +162,36 @@ def test_cancel_in_each_stage(client: Client, stage: str) -> None:
         if event.WhichOneof("event") == "result":
             results.append(event.result.state)
     assert results == [State.STATE_CANCELLED]
+
+
+def test_a_worker_that_grows_is_replaced_between_jobs(tmp_path: Path) -> None:
+    with running(tmp_path, recycle_least_bytes=40 * 2**20, recycle_growth=0.1) as (server, client):
+
+        def leak(mib: int) -> int:
+            generation = client.generate(family="steady", frames=2, params={"leak_mib": mib})
+            assert generation.wait().state == State.STATE_SUCCEEDED and generation.attempt == 1
+            return only_worker(server)
+
+        first = leak(20)  # the level is what the first job left
+        assert leak(20) == first  # below what counts
+        leak(60)
+        eventually(lambda: first not in {w.pid for w in server.workers()})
+        eventually(lambda: workers(client)[0].state == admin.Worker.STATE_IDLE)
+        second = leak(60)
+        assert leak(1) == second
+        told = metrics(server)
+        assert 'wancore_worker_restarts_total{reason="recycled"} 1.0' in told
+        assert 'wancore_worker_memory_bytes{worker="0"}' in told and "wancore_gpu_memory_bytes{" not in told
+
+
+def only_worker(server: Server) -> int:
+    (worker,) = server.workers()
+    return worker.pid
+
+
+def metrics(server: Server) -> str:
+    with urllib.request.urlopen(f"http://{server.metrics_address}/metrics") as answer:
+        return str(answer.read().decode())
 
 
 def test_max_run_duration(client: Client) -> None:

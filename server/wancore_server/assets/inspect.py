@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 
 from wancore_server.errors import Violation, invalid
+from wancore_server.logs import FieldsAdapter
 from wancore_server.settings import ServerSettings
 from wancore_server.wire import wire_pb2
 from wancore_server.workers.process import Child
@@ -20,7 +21,7 @@ KEPT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH"
 
 async def inspect(path: Path, clean: Path, settings: ServerSettings) -> wire_pb2.Decoded:
     """What the file holds; a picture or video is written to `clean` again. Raises `ASSET_UNREADABLE`."""
-    adapter = logging.LoggerAdapter(log, {"worker": "decoder"})
+    adapter = FieldsAdapter(log, worker="decoder")
     child = await Child.start(
         "wancore_server.decoder", str(path), str(clean), str(settings.image_pixels),
         str(settings.video_frames),

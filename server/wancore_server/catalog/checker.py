@@ -18,6 +18,7 @@ from wancore_proto.v1 import catalog_service_pb2, frames_pb2
 
 from wancore_server.catalog.catalog import Catalog
 from wancore_server.errors import ApiError, Violation, invalid
+from wancore_server.logs import FieldsAdapter
 from wancore_server.notify import Background
 from wancore_server.settings import ServerSettings
 from wancore_server.wire import wire_pb2
@@ -43,7 +44,7 @@ class Checker:
 
     def __init__(self, catalog: Catalog, settings: ServerSettings) -> None:
         self.catalog, self.settings = catalog, settings
-        self.log = logging.LoggerAdapter(log, {"worker": "probe"})
+        self.log = FieldsAdapter(log, worker="probe")
         self.child: Child | None = None
         self.lock = asyncio.Lock()
         self.background = Background()

@@ -15,6 +15,7 @@ from google.rpc import code_pb2
 
 from wancore_server.catalog.loras import listed
 from wancore_server.errors import ApiError, not_found
+from wancore_server.logs import FieldsAdapter
 from wancore_server.names import id_of, unique
 from wancore_server.wire import wire_pb2
 from wancore_server.workers.process import Child
@@ -83,7 +84,7 @@ class LoraList:
             self._looked = time.monotonic()
 
     async def read(self) -> None:
-        adapter = logging.LoggerAdapter(log, {"worker": "loras"})
+        adapter = FieldsAdapter(log, worker="loras")
         child = await Child.start("wancore_server.catalog.loras", log=adapter)
         try:
             with contextlib.suppress(TimeoutError):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from wancore_proto.v1 import frames_pb2
 
+from wancore_server.logs import FieldsAdapter
 from wancore_server.wire import wire_pb2
 from wancore_server.workers.process import Child
 
@@ -28,7 +29,7 @@ class EncoderPool:
     ) -> None:
         self.arguments = (str(jpeg_quality), str(crf))
         self.observe = observe
-        self.log = logging.LoggerAdapter(log, {"worker": "encoder"})
+        self.log = FieldsAdapter(log, worker="encoder")
         self.free: asyncio.Queue[Child | None] = asyncio.Queue()
         self.all: set[Child] = set()
         for _ in range(processes):

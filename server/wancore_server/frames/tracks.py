@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,6 +158,7 @@ class Tracks:
             sound_path=str(sound) if sound.exists() else "",
             comment=self.comment(live),
         )
+        started = time.monotonic()
         try:
             done = await self.encoders.encode(task)
         except EncodingFailed as error:
@@ -165,6 +167,10 @@ class Tracks:
             Piece(frames.block, p.first_frame, p.frame_count, p.offset_bytes, p.size_bytes, p.crc32c, p.codec)
             for p in done.pieces
         ]
+        if live.trace is not None:
+            name = frames_pb2.Encoding.Name(track.encoding).removeprefix("ENCODING_").lower()
+            seconds = time.monotonic() - started
+            live.trace.span("encode", seconds, job=live.id, attempt=attempt, encoding=name)
         failpoints.reach("track-before-index")
         await self.spool.call(append, track.index_path, b"".join(p.packed() for p in pieces))
         for piece in pieces:

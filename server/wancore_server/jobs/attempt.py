@@ -129,6 +129,7 @@ class Attempt:
             elif kind == "ended":
                 await self.flush(entries)
                 self.worker_done = True
+                self.last_stage()
                 return message.ended
         await self.flush(entries)
         return None
@@ -187,12 +188,25 @@ class Attempt:
             if before.stage:
                 name = job_pb2.Stage.Name(before.stage).removeprefix("STAGE_").lower()
                 metrics.stage.labels(family, name).observe(now - self.stage_since)
+                self.span(name, now - self.stage_since)
             self.stage_since = now
         if stage.stage == job_pb2.STAGE_DECODING:
             stage.step, stage.step_count = before.step, before.step_count
         self.moved()
         self.live.progress = stage
         return event(self.number, stage=stage)
+
+    def last_stage(self) -> None:
+        """The one that the worker's end has ended."""
+        if self.live.progress.stage:
+            name = job_pb2.Stage.Name(self.live.progress.stage).removeprefix("STAGE_").lower()
+            seconds = time.monotonic() - self.stage_since
+            self.around.metrics.stage.labels(self.live.family, name).observe(seconds)
+            self.span(name, seconds)
+
+    def span(self, stage: str, seconds: float) -> None:
+        if self.live.trace is not None:
+            self.live.trace.span(stage, seconds, job=self.live.id, attempt=self.number)
 
     def preview(self, preview: wire_pb2.PreviewMade) -> None:
         self.live.preview = tuple(preview.pictures)

@@ -21,6 +21,7 @@ from wancore_server.jobs.validate import MAX_SEED, Checked, Validation
 from wancore_server.names import new_job_id, request_id
 from wancore_server.settings import ServerSettings
 from wancore_server.store import NewJob, RequestIdReused, Store
+from wancore_server.tracing import current_trace, traced
 
 
 class Creation:
@@ -63,7 +64,8 @@ class Creation:
         settled.family = checked.families[0].name
         info = self.job(settled, checked)
         repeated = bool(request) and await self.store.request_known(owner, request)
-        answer = Answer() if repeated else await self.ask_rules(info, checked)
+        with traced("rules"):
+            answer = Answer() if repeated else await self.ask_rules(info, checked)
         if answer.format is not None:
             info.format.CopyFrom(answer.format)
         if only_check:
@@ -84,6 +86,7 @@ class Creation:
         try:
             after = created - int(self.settings.request_id_s * SECOND)
             live, fresh = await self.ledger.create(new, after, checked.engine_model)
+            live.trace = live.trace or current_trace.get()
         except RequestIdReused as error:
             raise reused(error.job) from None
         if fresh:

@@ -152,10 +152,13 @@ class Dispatcher:
             await self.end_cancelling(live)
             return True
         live.run = attempt
-        self.around.metrics.queue_wait.labels(priority(live)).observe(time.monotonic() - live.queued_since)
+        waited = time.monotonic() - live.queued_since
+        self.around.metrics.queue_wait.labels(priority(live)).observe(waited)
+        if live.trace is not None:
+            live.trace.span("queue", waited, job=live.id, attempt=number)
         slot.streak = slot.streak + 1 if live.engine_model == slot.last_model else 1
         slot.last_model = live.engine_model
-        slot.start(attempt, command)
+        slot.start(attempt, command, live.trace)
         if live.state == CANCELLING:
             await attempt.cancel()
         self.set_deadline(live)

@@ -12,6 +12,7 @@ from wancore_proto.v1 import frames_pb2, job_pb2
 from wancore_server.jobs.log import JobLog
 from wancore_server.jobs.states import FINAL
 from wancore_server.notify import News
+from wancore_server.tracing import Trace
 
 if TYPE_CHECKING:
     from wancore_server.jobs.attempt import Attempt
@@ -44,6 +45,7 @@ class LiveJob:
     queue: job_pb2.QueueUpdate | None = None
     preview: Sequence[frames_pb2.Preview] = ()
     preview_number: int = 0
+    trace: Trace | None = None  # below the call that made it; not kept over a restart
     cancel_asked: float | None = None
     queued_since: float = 0.0
 

@@ -20,6 +20,7 @@ from wancore_server.metrics import Metrics
 from wancore_server.security.tokens import Tokens, current_caller, require_scope
 from wancore_server.services.context import Context
 from wancore_server.store import StoreBusy
+from wancore_server.tracing import Trace, current_trace, read_trace
 
 log = logging.getLogger(__name__)
 #: Method -> scope, where it is not that of the service.
@@ -63,7 +64,9 @@ class Guard(grpc.aio.ServerInterceptor):
         name = method.removeprefix(PREFIXES[0]).removeprefix(PREFIXES[1])
         scope = None if method.startswith(HEALTH) else SCOPES.get(name) or SCOPES[name.partition("/")[0]]
         metadata: Any = details.invocation_metadata
-        authorization: str | None = dict(metadata).get("authorization")
+        told = dict(metadata)
+        authorization: str | None = told.get("authorization")
+        trace = read_trace(told)
         decode = decoder(handler.request_deserializer, name)
 
         def guarded(inner: Handler) -> Handler:
@@ -74,7 +77,7 @@ class Guard(grpc.aio.ServerInterceptor):
             async def call(request: Any, context: Context) -> Any:
                 if scope is None:
                     return await checked(decoded, request, context)
-                return await self.call(decoded, request, context, name, scope, authorization)
+                return await self.call(decoded, request, context, name, scope, authorization, trace)
 
             return call
 
@@ -89,9 +92,11 @@ class Guard(grpc.aio.ServerInterceptor):
 
     async def call(
         self, inner: Handler, request: Any, context: Context, name: str, scope: str,
-        authorization: str | None,
+        authorization: str | None, trace: Trace | None,
     ) -> Any:  # fmt: skip
         started = time.perf_counter()
+        own = trace.below() if trace is not None else None
+        current_trace.set(own)
         self.metrics.calls.labels(name).inc()
         self.calls += 1
         code = "OK"
@@ -111,7 +116,10 @@ class Guard(grpc.aio.ServerInterceptor):
             await refuse(context, api_error)
         finally:
             self.calls -= 1
-            self.metrics.call_time.labels(name, code).observe(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self.metrics.call_time.labels(name, code).observe(seconds)
+            if trace is not None and own is not None:
+                trace.end(own, name, seconds, code=code)
 
 
 async def checked(inner: Handler, request: Any, context: Context) -> Any:
@@ -155,7 +163,8 @@ def as_api_error(error: Exception, method: str) -> ApiError:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     log_id = uuid.uuid4().hex[:12]
-    log.error("a call failed", exc_info=error, extra={"log_id": log_id, "method": method})
+    found = {"trace_id": trace.trace_id} if (trace := current_trace.get()) is not None else {}
+    log.error("a call failed", exc_info=error, extra={"log_id": log_id, "method": method, **found})
     return ApiError(
         code_pb2.INTERNAL, "INTERNAL", f"an error of the server; log {log_id}", {"log_id": log_id}
     )

@@ -20,6 +20,7 @@ from wancore_server.security.tokens import current_caller
 from wancore_server.services.context import Context
 from wancore_server.services.paging import decode_token, encode_token, page_size
 from wancore_server.store import Store
+from wancore_server.tracing import traced
 
 PAGE_BYTES = 3 * 2**20  # a page of jobs with long prompts ends early: clients take 4 MiB
 MAX_TIME = 2**63 - 1  # ns since 1970, as the store holds it
@@ -109,7 +110,8 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self.viewing.metrics.viewers.set(self.viewers)
         self.dispatcher.watched(live)
         try:
-            await Watch(live, view, cursor, self.viewing, context.write).run()
+            with traced("send", job=live.id):
+                await Watch(live, view, cursor, self.viewing, context.write).run()
         finally:
             self.viewers -= 1
             self.viewing.metrics.viewers.set(self.viewers)

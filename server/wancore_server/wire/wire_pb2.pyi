@@ -182,12 +182,21 @@ class Ready(_message.Message):
     def __init__(self, device: _Optional[str] = ...) -> None: ...
 
 class Beat(_message.Message):
-    __slots__ = ("patient", "memory_bytes")
+    __slots__ = ("patient", "memory_bytes", "device_memory")
+    class DeviceMemoryEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_MEMORY_FIELD_NUMBER: _ClassVar[int]
     patient: bool
     memory_bytes: int
-    def __init__(self, patient: _Optional[bool] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
+    device_memory: _containers.ScalarMap[str, int]
+    def __init__(self, patient: _Optional[bool] = ..., memory_bytes: _Optional[int] = ..., device_memory: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Settled(_message.Message):
     __slots__ = ("lease", "format", "seed")

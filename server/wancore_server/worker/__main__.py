@@ -1,4 +1,5 @@
-"""`python -m wancore_server.worker PARENT SOCKET DEVICE BEAT RESIDENT RANK DISABLED`; for the gateway."""
+"""`python -m wancore_server.worker PARENT SOCKET DEVICE BEAT RESIDENT RANK DISABLED GROWTH LEAST`; for the
+gateway."""
 
 from __future__ import annotations
 
@@ -10,13 +11,16 @@ from pathlib import Path
 
 from wancore_server.child import die_with_parent, inherited_socket
 from wancore_server.wire import wire_pb2
+from wancore_server.worker.level import MemoryLevel
 from wancore_server.worker.link import Link
 
 
 class Worker:
     """Takes one command after another; cancels and room reach the running attempt at once."""
 
-    def __init__(self, link: Link, device: str, resident: int, disabled: tuple[str, ...]) -> None:
+    def __init__(
+        self, link: Link, device: str, resident: int, disabled: tuple[str, ...], level: MemoryLevel
+    ) -> None:
         from wancore.plugins import PluginManager
         from wancore.runtime.settings import load_settings
         from wancore_server.worker.attempt import WorkerAttempt
@@ -27,7 +31,7 @@ class Worker:
         self.commands: queue.SimpleQueue[wire_pb2.ToWorker] = queue.SimpleQueue()
         settings = load_settings(device=device)
         plugins = PluginManager(settings.plugins, (*settings.disabled_plugins, *disabled))
-        self.runners = Runners(settings, plugins, resident)
+        self.runners = Runners(settings, plugins, resident, level)
         self.make_attempt, self.make_session = WorkerAttempt, WorkerSession
         self.attempt: WorkerAttempt | None = None
 
@@ -123,13 +127,14 @@ def canary(device: str, message: wire_pb2.Canary) -> bool:
 
 
 def main() -> None:
-    parent, descriptor, device, beat, resident, rank, disabled = sys.argv[1:8]
+    parent, descriptor, device, beat, resident, rank, disabled, growth, least = sys.argv[1:10]
     die_with_parent(int(parent))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     link = Link(inherited_socket(int(descriptor)), float(beat))
     pid = os.getpid()
     link.start_beating()
-    worker = Worker(link, device, int(resident), tuple(filter(None, disabled.split(","))))
+    level = MemoryLevel(float(growth), int(least))
+    worker = Worker(link, device, int(resident), tuple(filter(None, disabled.split(","))), level)
     if os.getpid() != pid:  # a plugin forked while it was imported
         os._exit(0)
     link.start_listening(worker.handle)

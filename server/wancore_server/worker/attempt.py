@@ -80,6 +80,7 @@ class WorkerAttempt:
         ended.lease.CopyFrom(self.lease)
         ended.first_frame_s = self.first_frame
         ended.stage_seconds.update(self.seconds)
+        ended.spent = self.runners.level.grown(self.runners.models)
         self.link.be_patient(False)
         self.link.send(ended=ended)
 

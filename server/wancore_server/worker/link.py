@@ -8,10 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
-import psutil
-
 from wancore_server.wire import wire_pb2
 from wancore_server.wire.framing import framed, receive
+from wancore_server.worker.level import device_memory, process_memory
 
 
 class Link:
@@ -21,7 +20,7 @@ class Link:
         self.connection, self.beat_s = connection, beat_s
         self.lock = threading.Lock()
         self.patient = True
-        self.memory_bytes = 0
+        self.memory_bytes, self.device_memory = 0, dict[str, int]()
 
     def send(self, **content: object) -> None:
         data = framed(wire_pb2.FromWorker(**content))  # type: ignore[arg-type]
@@ -44,12 +43,14 @@ class Link:
             self.send_beat()
 
     def send_beat(self) -> None:
-        self.send(beat=wire_pb2.Beat(patient=self.patient, memory_bytes=self.memory_bytes))
+        beat = wire_pb2.Beat(
+            patient=self.patient, memory_bytes=self.memory_bytes, device_memory=self.device_memory
+        )
+        self.send(beat=beat)
 
     def beat(self) -> None:
-        process = psutil.Process()
         while True:
-            self.memory_bytes = process.memory_info().rss
+            self.memory_bytes, self.device_memory = process_memory(), device_memory()
             self.send_beat()
             time.sleep(self.beat_s)
 

@@ -15,6 +15,7 @@ from wancore.request import Request
 from wancore.runtime.settings import Settings
 from wancore_server import hookspecs
 from wancore_server.hookspecs import LiveRunner, Runner
+from wancore_server.worker.level import MemoryLevel
 
 if TYPE_CHECKING:
     from wancore.engine.engine import Engine
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 class Runners:
     """Keeps up to `resident` models loaded, the last used; the least recently used goes first."""
 
-    def __init__(self, settings: Settings, plugins: PluginManager, resident: int) -> None:
-        self.settings, self.plugins, self.resident = settings, plugins, resident
+    def __init__(self, settings: Settings, plugins: PluginManager, resident: int, level: MemoryLevel) -> None:
+        self.settings, self.plugins, self.resident, self.level = settings, plugins, resident, level
         plugins.pluggy.add_hookspecs(hookspecs)
         self.own: dict[str, Runner] = {r.family: r for _, r in plugins.collect("wancore_runners")}
         self.engines: OrderedDict[str, Engine] = OrderedDict()

@@ -17,9 +17,11 @@ from wancore_proto.v1 import admin_service_pb2
 
 from wancore_server.catalog.catalog import Catalog
 from wancore_server.errors import reason_of
+from wancore_server.logs import FieldsAdapter
 from wancore_server.metrics import Metrics
 from wancore_server.notify import Background
 from wancore_server.settings import ServerSettings
+from wancore_server.tracing import Trace
 from wancore_server.wire import wire_pb2
 from wancore_server.workers.process import Child
 from wancore_server.workers.tenant import Loss, Tenant
@@ -64,7 +66,7 @@ class Slot:
     ) -> None:  # fmt: skip
         self.id, self.device, self.settings, self.metrics = f"{number}", device, settings, metrics
         self.wake, self.disabled, self.scratch = wake, disabled, scratch
-        self.log = logging.LoggerAdapter(log, {"worker": self.id})
+        self.log = FieldsAdapter(log, worker=self.id)
         self.state: State = State.STATE_STARTING
         self.children: list[Child] = []
         self.attempt: Tenant | None = None
@@ -177,7 +179,8 @@ class Slot:
         ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(s.gang)} if s.gang > 1 else {}
         return await Child.start(
             "wancore_server.worker", self.device, str(s.worker_beat_s), str(s.resident_models), str(rank),
-            ",".join(self.disabled()), log=self.log, environment=ranks,
+            ",".join(self.disabled()), str(s.recycle_growth), str(s.recycle_least_bytes),
+            log=self.log, environment=ranks,
         )  # fmt: skip
 
     async def serve(self, rank: int, child: Child) -> None:
@@ -213,6 +216,8 @@ class Slot:
                 beat.memory_bytes,
             )
             self.metrics.worker_memory.labels(self.id).set(beat.memory_bytes)
+            for kind, size in beat.device_memory.items():
+                self.metrics.gpu_memory.labels(self.id, kind).set(size)
 
     async def take(self, messages: list[wire_pb2.FromWorker]) -> None:
         about: list[wire_pb2.FromWorker] = []
@@ -249,6 +254,7 @@ class Slot:
             task.cancel()
         self.stops.clear()
         self.attempt = None
+        self.log.fields = {"worker": self.id}
         if self.state == State.STATE_BUSY:
             self.state = State.STATE_IDLE
         self.last_good = time.monotonic()
@@ -296,9 +302,12 @@ class Slot:
             if idle and now - self.canary_sent > self.settings.canary_s:
                 self.send_canary()
 
-    def start(self, attempt: Tenant, command: wire_pb2.RunJob) -> None:
-        """Gives it an attempt; `free` must hold."""
+    def start(self, attempt: Tenant, command: wire_pb2.RunJob, trace: Trace | None = None) -> None:
+        """Gives it an attempt; `free` must hold. What the process logs is told with its ids."""
         self.state, self.attempt = State.STATE_BUSY, attempt
+        self.log.fields = {"worker": self.id, "job": attempt.lease.job, "attempt": attempt.lease.attempt}
+        if trace is not None:
+            self.log.fields["trace_id"] = trace.trace_id
         attempt.send = self.children[0].send
         attempt.stop_worker = lambda: self.stop_attempt("cancelled")
         self.children[0].send(wire_pb2.ToWorker(run=command))

@@ -40,7 +40,11 @@ class FaultyParameters(BaseModel):
     block_frames: int = Field(default=4, ge=1, le=64)
     hold_s: float = Field(default=60.0, ge=0, le=600, description="how long `hold` and `sleep` last")
     sound_s: float = Field(default=0.0, ge=0, le=60, description="seconds of a tone to be heard; 0: none")
+    leak_mib: int = Field(default=0, ge=0, le=1024, description="memory that the process keeps")
     hidden_count: bool = Field(default=False, description="do not tell the number of frames beforehand")
+
+
+LEAKED: list[bytes] = []
 
 
 def picture(seed: int, index: int, width: int, height: int) -> Any:
@@ -72,6 +76,7 @@ class FaultyRunner:
         width, height = (request.size.width, request.size.height) if request.size else (64, 48)
         frames, steps = request.frames or 8, request.steps or 4
         seed = request.seed or 0
+        LEAKED.append(b"x" * (p.leak_mib * 2**20))
         self.fail(p, "start")
         yield Accepted(
             "faulty", "", width, height, None if p.hidden_count else frames,
