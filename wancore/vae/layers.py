@@ -14,6 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from wancore.kernels import vae as ops
+from wancore.kernels.attention import grouped
 from wancore.vae.convolution import convolve, pointwise
 from wancore.vae.history import History
 
@@ -106,8 +107,8 @@ class AttentionBlock(nn.Module):
         y = self.norm(rearrange(x, "b c t h w -> (b t) c h w"))
         y = rearrange(y, "n c h w -> n (h w) c")
         qkv = F.linear(y, self.to_qkv.weight.flatten(1), self.to_qkv.bias)
-        q, k, v = rearrange(qkv, "n pixels (three c) -> three n 1 pixels c", three=3)
-        y = F.scaled_dot_product_attention(q, k, v)[:, 0]
+        q, k, v = rearrange(qkv, "n pixels (three c) -> three n pixels 1 c", three=3)
+        y = grouped(q, k, v, role="vae")[:, :, 0]
         y = F.linear(y, self.proj.weight.flatten(1), self.proj.bias)
         return x + rearrange(y, "(b t) (h w) c -> b c t h w", t=frames, h=height)
 
