@@ -292,6 +292,7 @@ class Generation:
         self, prepared: Any, window: Window, conditioning: Composed, latent: Tensor
     ) -> Generator[Event, None, list[Tensor]]:
         spans = self.family.decode(conditioning.canvas)
+        self.models.make_room_to_decode(latent)
         chunks = begun_again(
             lambda: windowed(window, decode(self.models.vae, latent, spans)), self.models.make_room
         )

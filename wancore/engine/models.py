@@ -35,6 +35,7 @@ from wancore.transformer.adapter import Adapter
 from wancore.transformer.compiled import compile_blocks
 from wancore.transformer.load import load_transformer
 from wancore.transformer.model import WanTransformer
+from wancore.vae import decoder_need
 from wancore.vae.load import load_vae
 from wancore.vae.preview import PreviewDecoder, load_preview
 from wancore.vae.vae import Vae
@@ -154,7 +155,19 @@ class Models:
         # On a CPU in float32, where half precision is slow.
         dtype = self.dtype if self.device.type == "cuda" else torch.float32
         vae = self._once("vae", lambda: load_vae(path, dtype=dtype, device=self.device))
-        return vae if vae.device.type == self.device.type else vae.to(self.device)
+        vae = vae if vae.device.type == self.device.type else vae.to(self.device)
+        if self.residency is not None and self.residency.bounded:
+            vae.budget = self.residency.room()
+        return vae
+
+    def make_room_to_decode(self, latent: Tensor) -> None:
+        """The transformers leave if whole latent frames of [C, F, h, w] would not fit beside them."""
+        vae = self.vae
+        if self.residency is not None and self.residency.bounded:
+            height, width = (vae.spatial_stride * n for n in latent.shape[-2:])
+            need = decoder_need(vae.network.architecture, height, width, 1, vae.dtype.itemsize)
+            if need.total > self.residency.room():
+                self.residency.leave_all()
 
     def make_room(self) -> bool:
         """Transformers into host memory, until they are needed; False if that frees nothing."""

@@ -265,6 +265,11 @@ class Residency:
         limit = self.budget().nbytes - CONTEXT if self.vram is not None else total
         torch.cuda.set_per_process_memory_fraction(min(1.0, max(0.0, limit / total)), self.device)
 
+    @property
+    def bounded(self) -> bool:
+        """Whether the user gave a number that all else has to keep to as well."""
+        return self.device.type == "cuda" and self.vram is not None
+
     def begin(self, work: Work) -> None:
         """A request's usual forward."""
         self.work = work
