@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wancore.engine import Engine
+from wancore.engine.models import Models
 from wancore.errors import CheckpointError, Conflict, InvalidInput, WancoreError
 from wancore.testing import make_tiny
 
@@ -81,3 +82,18 @@ def test_an_attachments_own_fields(stage, refused):
     use = {**stage.attach("vace")[0], "params": {"strength": 20}}
     error = refused(stage.request(attachments=[use]))
     assert isinstance(error, InvalidInput) and "strength" in error.field
+
+
+def test_a_method_that_needs_what_a_family_has(stage):
+    """The projector of one and the factor of the other both replace the attention's output."""
+    request = stage.recammaster(methods=[{"name": "feta"}])
+    with pytest.raises(Conflict, match="ReCamMaster and feta cannot be combined: both need attention output"):
+        next(stage.engine.generate(request))
+
+
+def test_what_cannot_follow_a_window(stage, monkeypatch):
+    """Channels that do not say how, a clock: told before a transformer is loaded."""
+    windows = {"frames": 5, "overlap": 0}
+    monkeypatch.setattr(Models, "expert", lambda *given: pytest.fail("a transformer was loaded"))
+    with pytest.raises(WancoreError, match="overlapping windows need one timestep"):
+        list(stage.engine.generate(stage.request(family="keeping", windows=windows)))

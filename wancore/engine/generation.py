@@ -87,6 +87,7 @@ class Generation:
         self.solver = find_solver(self.lead.solver, solvers)
         self.schedule = schedule_of(self.solver, self.lead, self.request)
         self.chosen = chosen_methods(self.request, methods)
+        check_owned([spec for spec, _ in self.chosen], plan)
         self.attachments = [
             AttachedFamily(family, use, self.request, self.models, plan.seed)
             for family, use in zip(plan.attachments, self.request.attachments, strict=True)
@@ -128,7 +129,10 @@ class Generation:
         if sound is not None:
             yield SoundTrack(sound.samples, sound.rate)
         windows = self.family.windows(prepared, self.lead)
-        frames, windows = (LIVE_FRAMES, windows) if self.live is not None else peeked(windows)
+        frames, begun = LIVE_FRAMES, None
+        if self.live is None:
+            first, windows = peeked(windows)
+            frames, begun = first.frames, self.begun(prepared, first)
         if self.request.windows is not None:
             frames = min(frames, self.request.windows.frames)
         self.models.expect(experts, self.plan.families, self.plan.base, self.work(frames))
@@ -143,7 +147,8 @@ class Generation:
                 prepared = yield from self.steered(self.live, prepared, window)
                 carry = yield from transacted(window.index, self.block(prepared, window, carry))
             else:
-                carry = yield from self.window(prepared, window, carry)
+                carry = yield from self.window(prepared, window, carry, begun)
+                begun = None
             adapters.window_done()
         if self.loras.options.timing and self.loras.loras:
             yield Note(adapters.report())
@@ -194,12 +199,24 @@ class Generation:
 
         return make
 
-    def window(
-        self, prepared: Any, window: Window, carry: Carry | None
-    ) -> Generator[Event, None, Carry | None]:
+    def begun(self, prepared: Any, first: Window) -> Composed:
+        """What the first window's predictions read. Before the transformers are loaded: what does not go
+        together is refused here."""
+        conditioning = self.conditioning(prepared, first, None)
+        if self.overlap is not None:
+            conditioning.at(self.overlap.at(0, conditioning.canvas.frames)[0])
+        return conditioning
+
+    def conditioning(self, prepared: Any, window: Window, carry: Carry | None) -> Composed:
         with self.stages("inputs"), torch.no_grad():
             own = self.family.window(prepared, window, carry, self.tools)
-            conditioning = compose(own, [a.window(window, carry) for a in self.attachments])
+            return compose(own, [a.window(window, carry) for a in self.attachments])
+
+    def window(
+        self, prepared: Any, window: Window, carry: Carry | None, begun: Composed | None = None
+    ) -> Generator[Event, None, Carry | None]:
+        """One window; `begun`: what its predictions read, where that is known already."""
+        conditioning = begun or self.conditioning(prepared, window, carry)
         guidance = self.family.guidance(prepared, self.lead, window)
         methods = self.methods(guidance, conditioning.canvas)
         experts = self.experts(methods)
@@ -342,11 +359,20 @@ def heard(own: Sound | None, attachments: Sequence[AttachedFamily]) -> Sound | N
     return others[0][1]
 
 
-def peeked(windows: Iterable[Window]) -> tuple[int, Iterable[Window]]:
-    """The frames of the first window, and all windows."""
+def check_owned(methods: Sequence[MethodSpec], plan: Plan) -> None:
+    """Raises `Conflict` where a method needs what one of the families has."""
+    uses = (plan.request, *(plan.request.of(use) for use in plan.request.attachments))
+    for family, request in zip(plan.families, uses, strict=True):
+        for method in methods:
+            if method.owns in family.claimed(request):
+                raise Conflict(method.owns, family.name, method.name)
+
+
+def peeked(windows: Iterable[Window]) -> tuple[Window, Iterable[Window]]:
+    """The first window, and all windows."""
     rest = iter(windows)
     first = next(rest)
-    return first.frames, chain((first,), rest)
+    return first, chain((first,), rest)
 
 
 def schedule_of(solver: SolverSpec, lead: Lead, request: Request) -> Schedule:

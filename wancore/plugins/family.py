@@ -210,7 +210,7 @@ class Family(Protocol):
     """One model family. `FamilyBase` has defaults for what most families leave as it is.
 
     `claims`: resources that only one family of a request may own beyond a lead's own, such as
-    "canvas head", "time origin", "attention output", "text set", "embed".
+    "canvas head", "time origin", "attention output", "the text attention", "embed".
     """
 
     @property

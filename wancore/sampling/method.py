@@ -145,7 +145,8 @@ class MethodSpec:
     `parameters`: a pydantic model that declares the fields with ranges, defaults and help.
     `make(parameters, run)` makes the method of one run; raises InvalidInput if the run cannot use it.
     `order`: methods act in rising order; around a call, a later one is outside an earlier one.
-    `owns`: what only one method of a request may have (a step cache, the text attention).
+    `owns`: what only one method of a request may have (a step cache, the text attention), and none
+    beside a family that claims it.
     `sources`: papers and repositories.
     """
 

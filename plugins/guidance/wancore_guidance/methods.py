@@ -68,6 +68,7 @@ METHODS: tuple[MethodSpec, ...] = (
         "FETA (Enhance-A-Video): strengthens self-attention where frames already agree",
         p.EnhanceParameters,
         method_at(f"{CODE}.enhance:Enhance"),
+        owns="attention output",
         sources=("arXiv:2502.07508", "github.com/NUS-HPC-AI-Lab/Enhance-A-Video"),
     ),
     MethodSpec(
