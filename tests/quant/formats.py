@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from wancore.quant.blockfloat import Mxfp8Weight, Nvfp4Weight
+from wancore.quant.codebook import GroupedInt4Weight
 from wancore.quant.codes import E4M3, E5M2
 from wancore.quant.ggml import GgmlWeight
 from wancore.quant.ggml_types import GGML_TYPES
@@ -24,7 +25,8 @@ SCALES: dict[str, tuple[int, ...]] = {
 }
 FORMATS = (
     *("fp8 plain", "fp8 e5m2 one", "fp8 one", "fp8 channel", "fp8 block", "fp8 columns", "int8 one"),
-    *("int8 channel", "int8 rotated", "int4 rotated", "nvfp4", "mxfp8"),
+    *("int8 channel", "int8 rotated", "int4 rotated", "nvfp4", "nvfp4 low first", "mxfp8"),
+    *("int4 zeros", "int4 codebook"),
     *GGML_TYPES,
 )
 
@@ -40,6 +42,19 @@ def empty(name: str, rows: int = ROWS, columns: int = COLUMNS) -> Weight:
         scales = torch.zeros(padded_sizes(high, wide // 16), dtype=torch.uint8)
         codes = torch.zeros(high, wide // 2, dtype=torch.uint8)
         return Nvfp4Weight(name, (rows, columns), codes, scales, torch.ones(()))
+    if name == "nvfp4 low first":
+        scales = torch.zeros(padded_sizes(rows, columns // 16), dtype=torch.uint8)
+        codes = torch.zeros(rows, columns // 2, dtype=torch.uint8)
+        return Nvfp4Weight(name, (rows, columns), codes, scales, torch.ones(()), low_first=True)
+    if name in ("int4 zeros", "int4 codebook"):
+        codes = torch.zeros(rows, columns // 2, dtype=torch.uint8)
+        if name == "int4 zeros":
+            ones = torch.ones(rows, columns // 64).bfloat16()
+            return GroupedInt4Weight(name, codes, ones, offset=ones.clone())
+        levels = torch.linspace(-1, 1, 16).sign() * torch.linspace(-1, 1, 16).abs() ** 1.3
+        scale = torch.ones(rows, columns // 16).to(E4M3)
+        grouped = GroupedInt4Weight(name, codes, scale, channel=torch.ones(rows), levels=levels)
+        return RotatedWeight(grouped, group=64)
     if name == "mxfp8":
         high, wide = -(-rows // 32) * 32, -(-columns // 32) * 32
         scales = torch.zeros(padded_sizes(high, wide // 32), dtype=torch.uint8)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 METADATA, DESCRIPTION = "_quantization_metadata", "comfy_quant"
 MAX_DESCRIPTION_BYTES = 100_000
 MATRIX_SCALE = "matrix_scale"
-INT4_NAME = "ComfyUI convrot_w4a4"
+CHANNEL, CODEBOOK, OFFSET = "channel_scale", "codebook", "offset"
+INT4_NAME, W4A8_NAME, AWQ_NAME = "ComfyUI convrot_w4a4", "ComfyUI asym_w4a8_int8", "ComfyUI awq_w4a16"
 Descriptions = Mapping[str, Mapping[str, Any]]
 
 
@@ -148,6 +149,52 @@ def make_int4(parts: Mapping[str, torch.Tensor], shape: tuple[int, ...], *, grou
     return RotatedWeight(Int4Weight(INT4_NAME, parts[CODES], parts[SCALE]), group)
 
 
+def w4a8(layer: StoredLayer, described: Mapping[str, Any]) -> Encoding:
+    check_codes(layer, "asym_w4a8_int8", ("I8", "U8"))
+    rows, packed = layer.info.shape
+    groups = layer.require("weight_s_rel")
+    size = option(layer, described, "group_size", 16)
+    if groups.shape != (rows, 2 * packed // max(size, 1)):
+        codes = f"{rows} x {packed} bytes with scales {list(groups.shape)} for {size} columns each"
+        return layer.unread("comfy", W4A8_NAME, f"{codes} are no 4-bit codes")
+    parts = {CODES: layer.info, SCALE: groups, CHANNEL: layer.require("weight_s_channel")}
+    for role, leaf in ((CODEBOOK, "weight_codebook"), (OFFSET, "weight_correction")):
+        if (info := layer.beside(leaf)) is not None:
+            parts[role] = info
+    make = partial(make_w4a8, group=option(layer, described, "convrot_groupsize", 256))
+    return Encoding("comfy", W4A8_NAME, parts, (rows, 2 * packed), make)
+
+
+def make_w4a8(parts: Mapping[str, torch.Tensor], shape: tuple[int, ...], *, group: int) -> Weight:
+    from wancore.quant.codebook import GroupedInt4Weight
+    from wancore.quant.rotated import RotatedWeight
+
+    offset = parts[OFFSET].T.contiguous() if OFFSET in parts else None
+    grouped = GroupedInt4Weight(
+        W4A8_NAME,
+        parts[CODES],
+        parts[SCALE],
+        channel=parts[CHANNEL],
+        offset=offset,
+        levels=parts.get(CODEBOOK),
+    )
+    return RotatedWeight(grouped, group)
+
+
+def awq(layer: StoredLayer, described: Mapping[str, Any]) -> Encoding:
+    check_codes(layer, "awq_w4a16", ("I8", "U8"))
+    rows, packed = layer.info.shape
+    parts = {CODES: layer.info, SCALE: layer.require("weight_scale"), OFFSET: layer.require("weight_zeros")}
+    return Encoding("comfy", AWQ_NAME, parts, (rows, 2 * packed), make_awq)
+
+
+def make_awq(parts: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> Weight:
+    from wancore.quant.codebook import GroupedInt4Weight
+
+    scale, offset = parts[SCALE].T.contiguous(), parts[OFFSET].T.contiguous()
+    return GroupedInt4Weight(AWQ_NAME, parts[CODES], scale, offset=offset)
+
+
 def nvfp4(layer: StoredLayer, described: Mapping[str, Any]) -> Encoding:
     check_codes(layer, "nvfp4", ("U8",))
     rows, packed = layer.info.shape
@@ -194,4 +241,6 @@ FORMATS: Mapping[str, Callable[[StoredLayer, Mapping[str, Any]], Encoding]] = {
     "nvfp4": nvfp4,
     "mxfp8": mxfp8,
     "convrot_w4a4": int4,
+    "asym_w4a8_int8": w4a8,
+    "awq_w4a16": awq,
 }

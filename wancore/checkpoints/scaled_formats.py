@@ -17,6 +17,7 @@ from wancore.checkpoints.stored_layer import FP8_DTYPES, StoredLayer
 if TYPE_CHECKING:
     import torch
 
+    from wancore.quant.blockfloat import Nvfp4Weight
     from wancore.quant.scaled import ScaledWeight
 
 CODE_NAMES = {"F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2", "I8": "int8"}
@@ -24,6 +25,7 @@ CODE_NAMES = {"F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2", "I8": "int8"}
 FLOAT_NAMES = {"BF16": "bf16", "F16": "fp16", "F32": "fp32"}
 SCALE_NAMES = {"tensor": "one scale", "channel": "channel scales", "block": "block scales"}
 SCALE, INPUT_SCALE = "scale", "input_scale"
+GLOBAL, ALPHA, INPUT_GLOBAL = "global scale", "alpha", "input global scale"  # of LightX2V's nvfp4
 INPUT_SCALES = ("input_scale", "scale_input")
 
 
@@ -74,7 +76,7 @@ class Scaled:
             name = f"{FLOAT_NAMES[codes]} with {SCALE_NAMES[granularity(legacy, layer.info.shape[0])]}"
             return scaled_encoding(layer, "fp8_scaled", name, legacy, layer.full_precision)
         if codes not in CODE_NAMES:
-            return unknown_four_bit(layer)
+            return four_bit(layer)
         kind = granularity(scale, layer.info.shape[0])
         name = (
             f"{CODE_NAMES[codes]} with {'one' if kind == 'tensor' else kind} scale{'s' * (kind != 'tensor')}"
@@ -85,12 +87,40 @@ class Scaled:
         return scaled_encoding(layer, scheme, name, scale, layer.full_precision)
 
 
-def unknown_four_bit(layer: StoredLayer) -> Encoding | None:
-    """4-bit floats without a description: the order of values and scales depends on the writer's kernel."""
+def four_bit(layer: StoredLayer) -> Encoding | None:
+    """4-bit floats without a description: LightX2V's, told by what is beside it, or unknown ones, since the
+    order of values and scales depends on the writer's kernel."""
     if layer.info.dtype not in ("U8", "F4"):
         return None
+    if layer.info.dtype == "U8" and (found := lightx2v_nvfp4(layer)) is not None:
+        return found
     problem = "nothing in the file tells the order of its values"
     return layer.unread("fp4", "4-bit float with block scales", problem)
+
+
+def lightx2v_nvfp4(layer: StoredLayer) -> Encoding | None:
+    """With `weight_global_scale` = 2688 / amax as converted, or its share of `alpha` once calibrated."""
+    scales, whole = layer.beside("weight_scale"), layer.beside("weight_global_scale")
+    alpha, inputs = layer.beside("alpha"), layer.beside("input_global_scale")
+    if scales is None or len(layer.info.shape) != 2 or (whole is None and (alpha is None or inputs is None)):
+        return None
+    rows, packed = layer.info.shape
+    tiles = -(-rows // 128) * 128, -(-packed // 32) * 4
+    if scales.dtype not in ("F8_E4M3", "U8") or scales.shape != tiles or packed % 8:
+        return None
+    parts = {CODES: layer.info, SCALE: scales, GLOBAL: whole, ALPHA: alpha, INPUT_GLOBAL: inputs}
+    found = {role: part for role, part in parts.items() if part is not None}
+    return Encoding("nvfp4", "LightX2V nvfp4", found, (rows, 2 * packed), make_lightx2v_nvfp4)
+
+
+def make_lightx2v_nvfp4(parts: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> Nvfp4Weight:
+    from wancore.quant.blockfloat import Nvfp4Weight
+
+    if GLOBAL in parts:
+        scale = 1 / parts[GLOBAL].float()
+    else:  # alpha = 1 / (input_global_scale * weight_global_scale)
+        scale = parts[ALPHA].float() * parts[INPUT_GLOBAL].float()
+    return Nvfp4Weight("LightX2V nvfp4", shape, parts[CODES], parts[SCALE], scale, low_first=True)
 
 
 class WeightInt8:

@@ -21,7 +21,8 @@ FULL_PRECISION_NUMEL = 2
 SCALE_LEAVES = (
     "scale_weight", "weight_scale", "weight_scale_2", "weight_global_scale", "_scale", "alpha", "scale_input",
     "input_scale", "input_global_scale", "output_scale", "comfy_quant", "pre_quant_scale", "weight_s_rel",
-    "weight_s_channel", "weight_codebook", "weight_zero_point", "proj_down", "proj_up", "smooth_factor",
+    "weight_s_channel", "weight_codebook", "weight_correction", "weight_zeros",
+    "weight_zero_point", "proj_down", "proj_up", "smooth_factor",
 )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Small floats with a scale for every few columns: nvfp4 (16 columns) and mxfp8 (32).
 
-Sources: Comfy-Org/comfy-kitchen (tensor layouts), OCP Microscaling Formats 1.0 (e8m0, e2m1). Codes are stored
-with both axes rounded up to a multiple of the block; scales in the order of swizzle.py.
+Sources: Comfy-Org/comfy-kitchen and ModelTC/LightX2V (tensor layouts), OCP Microscaling Formats 1.0 (e8m0,
+e2m1). ComfyUI's codes are stored with both axes rounded up to a multiple of the block; scales in the order
+of swizzle.py.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def rounded_up(shape: tuple[int, ...], block: int) -> tuple[int, int]:
 
 
 class Nvfp4Weight(Weight):
-    """codes uint8 [R, C / 2], two e2m1 values a byte, the even column in the high nibble.
+    """codes uint8 [R, C / 2], two e2m1 values a byte, the even column in the high nibble; in the low one, and
+    rows without padding, where `low_first` (LightX2V).
 
     block_scale: uint8 bits of e4m3, one for 16 columns; scale: float32, for the whole matrix.
     """
@@ -36,11 +38,19 @@ class Nvfp4Weight(Weight):
     scale: Tensor
 
     def __init__(
-        self, format: str, shape: tuple[int, ...], codes: Tensor, block_scale: Tensor, scale: Tensor
+        self,
+        format: str,
+        shape: tuple[int, ...],
+        codes: Tensor,
+        block_scale: Tensor,
+        scale: Tensor,
+        low_first: bool = False,
     ) -> None:
         """`shape`: without the padding. Raises `ValueError` where the parts do not belong together."""
         super().__init__(format, shape)
-        self.padded = rounded_up(shape, self.BLOCK)
+        self.low_first = low_first
+        rows, columns = rounded_up(shape, self.BLOCK)
+        self.padded = (shape[0] if low_first else rows), columns
         check_sizes(codes, (self.padded[0], self.padded[1] // 2), "codes")
         check_sizes(block_scale, padded_sizes(self.padded[0], self.padded[1] // self.BLOCK), "block scales")
         check_sizes(scale.reshape(1), (1,), "scale")
@@ -52,7 +62,9 @@ class Nvfp4Weight(Weight):
         """[R, C], e2m1."""
         table = torch.tensor(FP4_VALUES, device=self.device)
         table = torch.cat((table, -table))
-        nibbles = torch.stack((self.codes >> 4, self.codes & 15), dim=-1).reshape(self.padded)
+        high, low = self.codes >> 4, self.codes & 15
+        pair = (low, high) if self.low_first else (high, low)
+        nibbles = torch.stack(pair, dim=-1).reshape(self.padded)
         return table[nibbles.int()]
 
     def element_scales(self) -> Tensor:
@@ -82,8 +94,10 @@ class Nvfp4Weight(Weight):
         divisor = block_scale.float()[..., None] * scale
         codes = nearest_fp4(torch.where(divisor > 0, blocks / divisor, torch.zeros_like(blocks)))
         codes = codes.reshape(self.padded[0], -1, 2)
-        packed = codes[..., 0] << 4 | codes[..., 1]
-        return Nvfp4Weight(self.format, self.shape, packed, swizzled(block_scale.view(torch.uint8)), scale)
+        high, low = (1, 0) if self.low_first else (0, 1)
+        packed = codes[..., high] << 4 | codes[..., low]
+        scales = swizzled(block_scale.view(torch.uint8))
+        return Nvfp4Weight(self.format, self.shape, packed, scales, scale, self.low_first)
 
 
 class Mxfp8Weight(Weight):
