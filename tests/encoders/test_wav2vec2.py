@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2Model
 
-from wancore.encoders import load_wav2vec2
+from wancore.encoders import load_wav2vec2, wav2vec2, wav2vec2_long
+from wancore.encoders.wav2vec2 import Wav2Vec2Encoder
 from wancore.errors import CheckpointError, InvalidInput
 
 BASE: dict[str, Any] = {
@@ -112,3 +113,14 @@ def test_other_strides_come_from_the_config(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**config, "conv_stride": [5, 2]}))
     with pytest.raises(CheckpointError, match="do not fit"):
         load_wav2vec2(tmp_path)
+
+
+@both
+def test_long_sound_goes_through_in_stretches(sizes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, sound = Wav2Vec2Encoder(network(sizes)), waveform(12_345)
+    whole = encoder.conv_features(sound)
+    for module in (wav2vec2, wav2vec2_long):
+        monkeypatch.setattr(module, "STRETCH", 7)
+    stretched = encoder.conv_features(sound)
+    assert stretched.shape == whole.shape
+    torch.testing.assert_close(stretched, whole, atol=1e-5, rtol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from wancore.checkpoints.keymap import KeyMap
 from wancore.encoders.audio import check_waveform, resample_frames
 from wancore.encoders.build import as_view, build, configured, declared, head_count, levels
 from wancore.encoders.keys import Layout, canonical, count, shape
+from wancore.encoders.wav2vec2_long import STRETCH, stretched_features
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2Config
@@ -69,9 +71,13 @@ class Wav2Vec2Encoder(nn.Module):
         Raises `InvalidInput` for audio that is not mono or too short for one feature (400 samples).
         """
         config = self.network.config
-        check_waveform(waveform, receptive_field(config.conv_kernel, config.conv_stride))
-        weight = self.network.feature_projection.projection.weight
-        features: torch.Tensor = self.network.feature_extractor(waveform[None].to(weight))
+        reach, stride = receptive_field(config.conv_kernel, config.conv_stride), math.prod(config.conv_stride)
+        check_waveform(waveform, reach)
+        samples = waveform[None].to(self.network.feature_projection.projection.weight)
+        if samples.shape[1] <= stride * STRETCH:
+            features: torch.Tensor = self.network.feature_extractor(samples)
+        else:
+            features = stretched_features(self.network.feature_extractor, samples, stride, reach)
         return rearrange(features, "1 c t -> t c")
 
     @torch.no_grad()

@@ -29,10 +29,11 @@ from wancore.lora.originals import Originals
 from wancore.plugins.family import Base, Family, Place
 from wancore.runtime.budget import Needs
 from wancore.runtime.swap.unit import LEAST_BYTES
-from wancore.runtime.visit import visiting
+from wancore.runtime.visit import pin, visiting
 from wancore.transformer.activations import Work
 from wancore.transformer.adapter import Adapter
 from wancore.transformer.compiled import compile_blocks
+from wancore.transformer.fp8 import use_fp8
 from wancore.transformer.load import load_transformer
 from wancore.transformer.model import WanTransformer
 from wancore.vae import decoder_need
@@ -142,7 +143,11 @@ class Models:
             nothing = views[BASE].renamed({})
             for f in missing:
                 place = Place(where, self.dtype)
-                self._adapters[wanted[f.id]] = f.adapter(base, views.get(f.id, nothing), place)
+                adapter = f.adapter(base, views.get(f.id, nothing), place)
+                if self.fp8 and adapter is not None and adapter.dense is not None:
+                    use_fp8(adapter, self.device, adapter.dense)
+                    adapter.to(where)
+                self._adapters[wanted[f.id]] = adapter
         loaded = {name: self._adapters[file] for name, file in wanted.items()}
         adapters = {name: adapter for name, adapter in loaded.items() if adapter is not None}
         model = self._transformers[path]
@@ -183,6 +188,11 @@ class Models:
         if isinstance(vae, Vae) and self.residency is not None and self.residency.swapping:
             vae.to("cpu")
 
+    def ready_to_visit(self, network: nn.Module) -> None:
+        """Small encoders that every request needs wait where the device reads them at full speed."""
+        if self.device.type == "cuda":
+            pin(network)
+
     @contextmanager
     def visit(self, network: nn.Module) -> Iterator[None]:
         """A network on the device while in use; transformers leave it first if there is no room beside."""
@@ -208,6 +218,7 @@ class Models:
         """CLIP features [n, L, C] of images [3, H, W] in [-1, 1], on the CPU."""
         path = self.parts.require("image_encoder")
         encoder = self._once("image encoder", lambda: load_image_encoder(path, dtype=torch.float32))
+        self.ready_to_visit(encoder.model)
         with self.visit(encoder.model):
             return encoder.encode([image.to(self.device) for image in images]).cpu()
 
@@ -215,6 +226,7 @@ class Models:
         """wav2vec2's hidden states [levels, frames, D] of 16 kHz samples [S], on the CPU."""
         path = speech_encoder(self.parts, "wav2vec2")
         encoder = self._once("speech encoder", lambda: load_wav2vec2(path))
+        self.ready_to_visit(encoder)
         if normalises(path):
             waveform = normalise_waveform(waveform)
         with self.visit(encoder):

@@ -37,12 +37,19 @@ def visiting(
             held.put(tensor)
 
 
+def pin(network: nn.Module) -> None:
+    """Moves a network that waits in host memory into pages that never move; done once."""
+    for held in held_by([network]):
+        if held.tensor.device.type == "cpu" and not held.tensor.is_pinned():
+            held.put(held.tensor.pin_memory())
+
+
 def move(homes: list[tuple[Held, torch.Tensor]], device: torch.device, swap: Swap | None) -> None:
     """What no swap takes care of, to the device."""
     cared = {id(h.module) for unit in swap.units for h in held_by(unit.modules)} if swap else set()
     for held, tensor in homes:
         if id(held.module) not in cared:
-            held.put(tensor.to(device))
+            held.put(tensor.to(device, non_blocking=tensor.is_pinned()))
 
 
 def layers_of(network: nn.Module, device: torch.device, room: int, least: int) -> Swap:

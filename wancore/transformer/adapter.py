@@ -6,6 +6,7 @@ block swapped to host memory takes its pieces along.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -95,8 +96,10 @@ class Adapter(nn.Module):
     object and the canvas that they were worked out for.
     `frame_levels`: the adapter's shift differs from clip frame to clip frame; its values then belong
     to the levels of one layout.
+    `dense`: names of its linears that every row of the video passes; they are in fp8 where the base's are.
     """
 
+    dense: re.Pattern[str] | None = None
     lifetime: Lifetime = "window"
     depends: frozenset[str] = frozenset()
     frame_levels: bool = False

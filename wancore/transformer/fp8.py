@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -22,15 +21,17 @@ FORMAT = "fp8 e4m3"
 
 
 @torch.no_grad()
-def use_fp8(model: WanTransformer, device: torch.device | str) -> list[str]:
-    """Quantises the float linears of the blocks by rows, on `device`, and multiplies these, and those that
+def use_fp8(
+    model: nn.Module, device: torch.device | str, linears: re.Pattern[str] = BLOCK_LINEARS
+) -> list[str]:
+    """Quantises the float linears of these names by rows, on `device`, and multiplies these, and those that
     are stored so, in fp8 with a scale per token. Returns their names.
 
     One layer at a time: a model that waits in host memory never takes its whole size on the device.
     Layers in other formats, or whose sizes no fp8 product takes, stay as they are.
     """
     changed = []
-    for name, layer in list(block_linears(model)):
+    for name, layer in [(n, m) for n, m in model.named_modules() if linears.fullmatch(n)]:
         if type(layer) is nn.Linear and not any(size % 16 for size in layer.weight.shape):
             rows = quantise_rows(layer.weight.detach().to(device))
             bias = None if layer.bias is None else layer.bias.detach().to(device)
@@ -43,12 +44,6 @@ def use_fp8(model: WanTransformer, device: torch.device | str) -> list[str]:
             continue
         changed.append(name)
     return changed
-
-
-def block_linears(model: WanTransformer) -> Iterator[tuple[str, nn.Module]]:
-    for name, module in model.named_modules():
-        if BLOCK_LINEARS.fullmatch(name):
-            yield name, module
 
 
 def join_linears(model: WanTransformer) -> None:

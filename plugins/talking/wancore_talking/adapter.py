@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -53,6 +54,7 @@ class TalkingAdapter(Adapter):
     """Data: the window's `Speech`. Keys and values are worked out once for each window and variant."""
 
     lifetime: Lifetime = "window"
+    dense = re.compile(r"blocks\.\d+\.audio_cross_attn\.(q_linear|proj)")
 
     def __init__(self, dim: int, heads: int, layers: int, sizes: Sizes) -> None:
         super().__init__()
