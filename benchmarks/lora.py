@@ -24,16 +24,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from wancore.checkpoints.open import open_view
+from wancore.kernels.attention import Attention, sdpa
 from wancore.lora.applied import Lora
 from wancore.lora.held import Shelf
 from wancore.lora.originals import Originals, Place
 from wancore.lora.runtime import LoraOptions, Target, apply_loras
 from wancore.lora.spec import LoraSpec
-from wancore.quant.arithmetic import compute_in
-from wancore.quant.linear import Linear
-from wancore.quant.scaled import ScaledWeight
 from wancore.transformer.canvas import Canvas
 from wancore.transformer.config import TransformerConfig
+from wancore.transformer.fp8 import join_linears, use_fp8
 from wancore.transformer.layout import build_layout
 from wancore.transformer.model import WanTransformer
 from wancore.transformer.predict import EmbeddedText, Inputs, predict
@@ -174,9 +173,11 @@ def write_lora(setup: Setup, path: Path, seed: int) -> Path:
 
 def model(setup: Setup) -> WanTransformer:
     """Ours, with random weights of a trained model's size."""
+    attend = Attention() if setup.device.type == "cuda" else sdpa
     with torch.device(setup.device):
-        made = WanTransformer(setup.config).to(setup.dtype).requires_grad_(False).eval()
+        made = WanTransformer(setup.config, attend).to(setup.dtype).requires_grad_(False).eval()
     fill(made, setup)
+    join_linears(made)
     return made
 
 
@@ -210,7 +211,8 @@ def ours(setup: Setup, files: list[Path], folder: Path, table: Table, timer: Tim
     places: tuple[Place, ...] = ("device", "host", "file")
     for place in places:
         change(setup, Target(base, originals=Originals(place, source=open_view(source))), files, place, table)
-    to_fp8(base)
+    use_fp8(base, setup.device)
+    join_linears(base)
     plain = table.add("fp8 rows, no LoRA", timer(forward(setup, base)))
     with apply_loras(base, [lora(files[0])], LoraOptions("on-the-fly")):
         table.add("fp8 rows, on-the-fly", timer(forward(setup, base)), plain)
@@ -222,18 +224,6 @@ def ours(setup: Setup, files: list[Path], folder: Path, table: Table, timer: Tim
 
 def lora(path: Path) -> Lora:
     return Lora(LoraSpec(name=path.name), path)
-
-
-def to_fp8(base: WanTransformer) -> None:
-    """All block linears row-wise in e4m3, activations per token."""
-    for block in base.layers:
-        for name in LINEARS.values():
-            layer = block.get_submodule(name)
-            rows = torch.ones(layer.weight.shape[0], 1, device=base.device)
-            codes = torch.zeros(layer.weight.shape, dtype=torch.float8_e4m3fn, device=base.device)
-            weight = ScaledWeight("fp8 rows", codes, rows).quantised(layer.weight.float())
-            block.set_submodule(name, Linear(weight, layer.bias.detach()))
-    compute_in(base, "fp8-token")
 
 
 def change(setup: Setup, target: Target, files: list[Path], what: str, table: Table) -> None:

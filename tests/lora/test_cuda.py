@@ -10,12 +10,14 @@ import torch
 from tests.lora.adapters import lora, low_rank, model, weights, write
 from tests.transformer.models import noise, relative
 from wancore.checkpoints.open import open_view
+from wancore.lora.applied import Lora
 from wancore.lora.choose import Mode
-from wancore.lora.originals import Originals
+from wancore.lora.originals import Originals, Place
 from wancore.lora.runtime import LoraOptions, Target, apply_loras
 from wancore.quant.linear import Linear
 from wancore.quant.scaled import ScaledWeight
 from wancore.transformer.canvas import Canvas
+from wancore.transformer.fp8 import join_linears, use_fp8
 from wancore.transformer.layout import build_layout
 from wancore.transformer.model import WanTransformer
 from wancore.transformer.predict import EmbeddedText, Inputs, predict
@@ -104,6 +106,37 @@ def test_quantised_layers(mode: Mode, file: Path) -> None:
     assert after.keys() == before.keys()
     assert all(torch.equal(after[n].view(torch.uint8), before[n].view(torch.uint8)) for n in before)
     assert torch.equal(cuda_velocity(base), plain)
+
+
+@pytest.mark.parametrize("place", ["file", "host", "device"])
+def test_quantised_layers_are_merged_in_place(place: Place, file: Path, tmp_path: Path) -> None:
+    """From a master, with a schedule: at the same addresses, side by side as they were, and back."""
+    base = cuda_model()
+    path = write(tmp_path / "master.safetensors", weights(base))
+    use_fp8(base, "cuda")
+    join_linears(base)
+    before = {name: buffer.clone() for name, buffer in base.named_buffers()}
+    addresses = {name: buffer.data_ptr() for name, buffer in base.named_buffers()}
+    originals = Originals(place, master=open_view(path))
+    for strengths in ((1.0, 0.5), (0.5, -1.0)):
+        adapter = lora(file, strength=strengths)
+        with apply_loras(Target(base, originals=originals), [adapter], LoraOptions("merged")) as applied:
+            applied.set_step(1)
+            layer = base.blocks[0].self_attn.q
+            once = layer.weight.quantised(applied_float(path, adapter, 1).cuda())
+            assert torch.equal(layer.weight.codes.view(torch.uint8), once.codes.view(torch.uint8))
+            assert {name: buffer.data_ptr() for name, buffer in base.named_buffers()} == addresses
+        assert all(torch.equal(b.view(torch.uint8), before[n].view(torch.uint8))
+                   for n, b in base.named_buffers())  # fmt: skip
+
+
+def applied_float(path: Path, adapter: Lora, step: int) -> torch.Tensor:
+    """The first query matrix of the master with the adapter in it."""
+    plain = model(torch.float32, **SIZES)
+    plain.load_state_dict({name: open_view(path).tensor(name).float() for name in weights(plain)})
+    with apply_loras(plain.cuda(), [adapter], LoraOptions("merged")) as applied:
+        applied.set_step(step)
+        return plain.blocks[0].self_attn.q.weight.detach().clone()
 
 
 def test_streaming_holds_two_differences_on_the_device(file: Path) -> None:

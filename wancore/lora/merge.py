@@ -53,20 +53,22 @@ class Merged:
         """The values before any change, float32, where the parameter lives."""
         original, name = self.original, self.slot.name
         if isinstance(original, Weight):
+            self.put_back()
             master = self.originals.master(name, original)
             return (original.values() if master is None else master).to(self.slot.device, torch.float32)
         values = self.originals.of(name, original) if self.overwritten else original.detach()
         return values.to(self.slot.device).float()
 
     def quantise(self, original: Weight, merged: Tensor) -> None:
-        """In the same format. The weight that was there waits in host memory, unless originals stay."""
-        device = original.device
+        """In the same format; on a GPU in the same memory, for the reasons of `in_place`."""
         new, self.error = requantise(original, merged)
-        self.slot.module.weight = new
-        if device.type == "cuda":
-            new.to(device)
-            if self.originals.place != "device":
-                original.to("cpu")
+        if original.device.type != "cuda":
+            self.slot.module.weight = new
+            return
+        self.originals.before_codes(original)
+        self.overwritten = True
+        for buffer, values in zip(original.buffers(), new.buffers(), strict=True):
+            buffer.copy_(values)
 
     def write(self, original: nn.Parameter, merged: Tensor) -> None:
         if not self.in_place(original):
@@ -87,10 +89,10 @@ class Merged:
         """Bit for bit what was there before."""
         original = self.original
         if isinstance(original, Weight):
-            if self.slot.held is not original:
-                device = self.slot.device
-                self.slot.module.weight = original.to(device)
-            self.error = None
+            if self.overwritten:
+                self.originals.put_codes_back(original)
+            self.overwritten, self.error = False, None
+            self.slot.module.weight = original
             return
         if self.overwritten:
             original.data.copy_(self.originals.of(self.slot.name, original), non_blocking=True)

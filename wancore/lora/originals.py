@@ -33,6 +33,7 @@ class Originals:
             raise CheckpointError(master.path, problem)
         self.place, self._master, self._source = place, master, source
         self._kept: dict[nn.Module | nn.Parameter, Tensor] = {}
+        self._codes: dict[Weight, list[Tensor]] = {}
         self._checked: set[Weight] = set()
 
     def has_master(self, name: str) -> bool:
@@ -58,11 +59,25 @@ class Originals:
         """To be told before a plain parameter is overwritten in place."""
         if parameter in self._kept or (self.place == "file" and self._in_source(name)):
             return
+        self._kept[parameter] = self._copy(parameter)
+
+    def before_codes(self, weight: Weight) -> None:
+        """To be told before the buffers of a quantised weight are overwritten in place."""
+        if weight not in self._codes:
+            self._codes[weight] = [self._copy(buffer) for buffer in weight.buffers()]
+
+    def put_codes_back(self, weight: Weight) -> None:
+        """Gives a quantised weight its own buffers again."""
+        for buffer, kept in zip(weight.buffers(), self._codes[weight], strict=True):
+            buffer.copy_(kept, non_blocking=True)
+        if self.place == "file":
+            del self._codes[weight]
+
+    def _copy(self, tensor: Tensor) -> Tensor:
         if self.place == "device":
-            self._kept[parameter] = parameter.detach().clone()
-        else:
-            copy = parameter.detach().to("cpu", copy=True)
-            self._kept[parameter] = copy.pin_memory() if self.place == "host" and parameter.is_cuda else copy
+            return tensor.detach().clone()
+        copy = tensor.detach().to("cpu", copy=True)
+        return copy.pin_memory() if self.place == "host" and tensor.is_cuda else copy
 
     def of(self, name: str, parameter: nn.Parameter) -> Tensor:
         """The values of a plain parameter that has been overwritten, in its own dtype."""
