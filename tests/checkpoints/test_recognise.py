@@ -52,6 +52,7 @@ PLAIN = Claim("base", "plain", alternatives=("twin",), general=True)
 PLAIN_BY_NAME = Claim("base", "plain", alternatives=("twin",), general=True, decided_by="hint")
 TWIN = Claim("base", "twin", alternatives=("plain",), decided_by="hint")
 SURE = Claim("merged", "sure")
+SOLE = Claim("base", "plain", general=True)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,8 @@ SURE = Claim("merged", "sure")
         ([PLAIN, TWIN], "twin"),
         ([PLAIN_BY_NAME, TWIN], "twin"),
         ([PLAIN_BY_NAME], "plain"),
+        ([SOLE, TWIN], "twin"),
+        ([SOLE, Claim("base", "twin", alternatives=("plain",))], "plain"),
         ([Claim("base", "plain", alternatives=("twin",), decided_by="config")], "plain"),
     ],
 )

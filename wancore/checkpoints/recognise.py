@@ -52,9 +52,19 @@ def claims_on(shown: FileView, families: Iterable[Recogniser]) -> list[Claim]:
     return sorted(claims, key=rank)
 
 
-def rank(claim: Claim) -> tuple[bool, bool, bool, str]:
+def rank(claim: Claim) -> tuple[int, str]:
     """Sorts the better reason first; the name makes it independent of the order of plugins."""
-    return (not claim.certain, claim.general, claim.decided_by == "keys", claim.family)
+    return standing(claim), claim.family
+
+
+def standing(claim: Claim) -> int:
+    """How good the reason is, 0 the best: keys that are nobody else's, a hint or a config, the plain
+    model's keys, keys that several families share."""
+    if claim.general:
+        return 2
+    if claim.certain:
+        return 0
+    return 3 if claim.decided_by == "keys" else 1
 
 
 def decide(claims: Sequence[Claim], path: Path, family: str | None = None) -> Claim:
@@ -69,7 +79,7 @@ def decide(claims: Sequence[Claim], path: Path, family: str | None = None) -> Cl
     if not ordered:
         raise CheckpointError(path, "belongs to no installed family")
     best = ordered[0]
-    rivals = [c.family for c in ordered[1:] if rank(c)[:3] == rank(best)[:3] and c.family != best.family]
+    rivals = [c.family for c in ordered[1:] if standing(c) == standing(best) and c.family != best.family]
     undecided = rivals or (best.alternatives if best.decided_by == "keys" else ())
     if undecided:
         families = ", ".join(dict.fromkeys((best.family, *undecided)))
