@@ -9,21 +9,20 @@ from __future__ import annotations
 import argparse
 import gc
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from benchmarks.gpu import busy, describe, milliseconds
 from benchmarks.rates import host_copy_rate
-from wancore.engine.residency import swap_of
+from wancore.engine.residency import House, Residency
 from wancore.kernels.attention import Attention
-from wancore.runtime.budget import Budget, MemoryPlan, Needs, plan_memory
 from wancore.runtime.gpu import Gpu
 from wancore.runtime.settings import Settings
-from wancore.runtime.swap import Swap
 from wancore.runtime.swap.flat import held_by
 from wancore.runtime.switches import apply, set_allocator, switches
-from wancore.transformer.activations import Work, activation_bytes
+from wancore.transformer.activations import Work
 from wancore.transformer.canvas import Canvas
 from wancore.transformer.config import TransformerConfig
 from wancore.transformer.fp8 import join_linears, use_fp8
@@ -74,12 +73,6 @@ def model_of(weights: str, layers: int) -> WanTransformer:
     return model.eval()
 
 
-def needs_of(model: WanTransformer, rows: int) -> Needs:
-    blocks = tuple(sum(h.tensor.nbytes for h in held_by([block])) for block in model.blocks)
-    rest = sum(h.tensor.nbytes for h in held_by([model])) - sum(blocks)
-    return Needs(blocks, rest, activation_bytes(model.config, Work(rows, 1)))
-
-
 def inputs_of(model: WanTransformer, rows: int) -> Inputs:
     canvas = CANVASES[rows]
     layout = build_layout(canvas, model.frequencies, device=DEVICE)
@@ -88,33 +81,39 @@ def inputs_of(model: WanTransformer, rows: int) -> Inputs:
     return Inputs(latents, torch.tensor([700.0], device=DEVICE), layout, text)
 
 
-def settled(model: WanTransformer, case: Case, rows: int) -> tuple[Swap, MemoryPlan]:
-    total = torch.cuda.mem_get_info()[1]
-    plan = plan_memory(needs_of(model, rows), Budget.of(case.budget, total, total))
-    swap = swap_of(model, {}, DEVICE, plan.resident, plan.slots)
-    swap.engage()
-    return swap, plan
+def housed(model: WanTransformer, case: Case, rows: int) -> House:
+    """The model within the budget, as the engine keeps it; it starts in host memory."""
+    residency = Residency(DEVICE)
+    residency.begin(Work(rows, 1))
+    house = residency.adopt(Path("model"), model, {})
+    house.swap.park()
+    residency.empty()
+    residency.vram = case.budget
+    residency.keep_to_budget()
+    house.ready()
+    return house
 
 
 @torch.no_grad()
 def measure(case: Case, rows: int, layers: int, repeats: int, base: float | None) -> float:
-    model = model_of(case.weights, layers)
-    swap, plan = settled(model, case, rows)
-    inputs = inputs_of(model, rows)
-    gc.collect()
-    torch.cuda.empty_cache()
+    house = housed(model_of(case.weights, layers), case, rows)
+    inputs = inputs_of(house.model, rows)
+    house.owner.empty()
     torch.cuda.reset_peak_memory_stats()
-    time = milliseconds(lambda: predict(model, inputs), repeats, 1)
+    time = milliseconds(lambda: house.run(rows, lambda: predict(house.model, inputs)), repeats, 1)
     peak, reserved = torch.cuda.max_memory_allocated() / 1e9, torch.cuda.max_memory_reserved() / 1e9
     free, total = torch.cuda.mem_get_info()
+    plan = house.plan
+    assert plan is not None
     ratio = f"{time / base:.3f}" if base else ""
-    weights = swap.device_bytes + plan.needs.rest
+    working = peak - (plan.device_bytes - plan.needs.working) / 1e9
     print(
         f"| {case.weights} | {case.budget or 'all'} | {plan.resident}/{layers} | {time:.0f} | {ratio} "
         f"| {peak:.2f} | {reserved:.2f} | {(total - free) / 1e9:.2f} "
-        f"| {(peak * 1e9 - weights) / 1e9:.2f} of {plan.needs.working / 1e9:.2f} | {swap.counts.waited} |"
+        f"| {working:.2f} of {plan.needs.working / 1e9:.2f} | {house.swap.counts.waited} |"
     )
-    swap.release()
+    print(*(f"  {note}" for note in house.owner.take_notes()), sep="\n", end="")
+    house.swap.park()
     return time
 
 

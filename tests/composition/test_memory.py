@@ -16,7 +16,10 @@ def test_attached_families_under_one_that_brings_a_segment(names, stage):
     assert np.array_equal(Made.of(tight.generate(request)).frames, stage.frames(request))
     (house,) = tight.kept.houses.values()
     swapped = {unit.name: unit for unit in house.swap.swapped}
-    assert "vace_blocks.0" in swapped, "a side network has units of its own"
+    assert swapped["vace_blocks.0"].nbytes, "a side network has units of its own"
+    assert all(
+        unit.nbytes and unit.in_master() is False for unit in swapped.values() if unit.slot is not None
+    )
     assert len(swapped["blocks.0"].modules) > 2, "a block has its pieces with it"
     other = stage.request("audio")
     assert np.array_equal(Made.of(tight.generate(other)).frames, stage.frames(other))

@@ -50,6 +50,16 @@ def test_the_14b_model(gigabytes, resident, slots):
     assert words in plan.describe()
 
 
+def test_rare_parts_leave_first():
+    """The 14B model in fp8 within 18 GB: every block stays, only what makes keys of text is away."""
+    needs = Needs((299_000_000,) * 40, 480_000_000, 4_200_000_000, (105_000_000,) * 40)
+    plan = plan_memory(needs, Budget(18 * GB, "vram = 18GB"))
+    assert (plan.resident, plan.swapped, plan.rare, plan.whole) == (40, 0, False, False)
+    assert plan.host_bytes == 4_200_000_000 and plan.device_bytes <= 18 * GB - OVERHEAD
+    assert "what makes keys of text in host memory (4.2 GB)" in plan.describe()
+    assert plan_memory(needs, Budget(24 * GB, "")).whole
+
+
 def test_what_does_not_fit_is_said_with_numbers_and_a_way_out():
     with pytest.raises(MemoryShortage) as caught:
         plan_memory(A14B, Budget(4 * GB, "vram = 4GB"))

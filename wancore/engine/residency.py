@@ -38,6 +38,8 @@ MORE = 1.5
 CONTEXT = 500 * 10**6
 #: A block of a list by the name of one of its tensors: `blocks.7`, `vace_blocks.0`.
 NUMBERED = re.compile(r"(\w+\.\d+)\.")
+#: What makes keys and values of text and image: used once for each text, not in every forward.
+TEXT_KEYS = re.compile(r"(blocks\.\d+)\.cross_attn\.(?:norm_)?[kv](?:_img)?\.")
 
 
 def header_needs(
@@ -48,16 +50,19 @@ def header_needs(
     `fp8`: the linears of the blocks will be quantised.
     """
     blocks: dict[str, int] = {}
+    rare: dict[str, int] = {}
     rest = 0
     for view in views:
         for name, info in view.entries.items():
             quantised = fp8 and BLOCK_LINEARS.match(name) and len(info.shape) == 2
             size = loaded_bytes(info, torch.float8_e4m3fn if quantised else dtype)
-            if match := NUMBERED.match(name):
+            if match := TEXT_KEYS.match(name):
+                rare[match[1]] = rare.get(match[1], 0) + size
+            elif match := NUMBERED.match(name):
                 blocks[match[1]] = blocks.get(match[1], 0) + size
             else:
                 rest += size
-    return Needs(tuple(blocks.values()), rest, activation_bytes(config, work))
+    return Needs(tuple(blocks.values()), rest, activation_bytes(config, work), tuple(rare.values()))
 
 
 def work_of(base: Base, width: int, height: int, frames: int, dtype: torch.dtype) -> Work:
@@ -69,8 +74,9 @@ def work_of(base: Base, width: int, height: int, frames: int, dtype: torch.dtype
 
 
 def units_of(model: WanTransformer, adapters: Mapping[str, Adapter]) -> list[Unit]:
-    """Each block with the adapters' pieces in it; then the adapters' other lists of modules, one by one."""
-    units = []
+    """Each block with the adapters' pieces in it, but for what makes its keys of text, which is a unit of its
+    own; then the adapters' other lists of modules, one by one."""
+    units, rare = [], []
     for i, block in enumerate(model.blocks):
         pieces = [
             module
@@ -78,13 +84,17 @@ def units_of(model: WanTransformer, adapters: Mapping[str, Adapter]) -> list[Uni
             for module in vars(adapter.pieces(i)).values()
             if isinstance(module, nn.Module)
         ]
-        units.append(Unit(f"blocks.{i}", (block, *pieces)))
+        keys = [m for name, m in block.named_modules() if TEXT_KEYS.match(f"blocks.{i}.{name}.")]
+        keys = [m for m in keys if not any(m is not other and m in other.modules() for other in keys)]
+        units.append(Unit(f"blocks.{i}", (block, *pieces), without=keys))
+        if keys:
+            rare.append(Unit(f"blocks.{i}.cross_attn", keys, rare=True))
     inside = {id(m) for unit in units for root in unit.modules for m in root.modules()}
     for adapter in adapters.values():
         for path, listed in adapter.named_children():
             if isinstance(listed, nn.ModuleList) and not any(id(m) in inside for m in listed):
                 units += [Unit(f"{path}.{j}", (module,)) for j, module in enumerate(listed)]
-    return units
+    return units + rare
 
 
 def swap_of(
@@ -95,9 +105,10 @@ def swap_of(
     slots: int = SLOTS,
     copies: Copies | None = None,
     least: int = LEAST_BYTES,
+    rare_resident: bool = False,
 ) -> Swap:
     """The swap of a transformer's blocks and of what its adapters have beside them; see `Swap`."""
-    swap = Swap(units_of(model, adapters), device, resident, slots, copies, least)
+    swap = Swap(units_of(model, adapters), device, resident, slots, copies, least, rare_resident)
     model.entering = lambda i: swap.use(swap.units[i])
     return swap
 
@@ -118,17 +129,21 @@ class House:
     def prefixes(self) -> tuple[str, ...]:
         """Of the blocks that are not always on the device, as parameters are named: all or none, since
         their number changes with the work."""
-        swaps = self.plan is not None and self.plan.swapped
-        return tuple(f"{unit.name}." for unit in self.swap.units) if swaps else ()
+        if self.plan is None or self.plan.whole:
+            return ()
+        if self.plan.swapped:
+            return tuple(f"{unit.name}." for unit in self.swap.units)
+        rare = [unit.name for unit in self.swap.units if unit.rare]
+        return tuple(f"{name}.{end}" for name in rare for end in "kv")
 
     def needs(self) -> Needs:
         """By the weights as they are now, and all else that is on the device."""
         roots = [self.model, *self.adapters.values()]
-        blocks = tuple(sum(h.tensor.nbytes for h in held_by(unit.modules)) for unit in self.swap.units)
-        whole = sum(h.tensor.nbytes for h in held_by(roots))
-        rest = whole - sum(blocks)
+        sizes = [(unit.rare, sum(h.tensor.nbytes for h in unit.all_held())) for unit in self.swap.units]
+        blocks, keys = (tuple(size for rare, size in sizes if rare is kind) for kind in (False, True))
+        rest = sum(h.tensor.nbytes for h in held_by(roots)) - sum(blocks) - sum(keys)
         working = int(self.margin * activation_bytes(self.model.config, self.work))
-        return Needs(blocks, rest + self.owner.beside(self), working)
+        return Needs(blocks, rest + self.owner.beside(self), working, keys)
 
     def on_device(self) -> int:
         """Bytes of its weights and slots that are on the device."""
@@ -144,10 +159,11 @@ class House:
     def settle(self, plan: MemoryPlan | None = None) -> MemoryPlan:
         """Moves weights to where a plan wants them. Raises `MemoryShortage`."""
         plan = plan or plan_memory(self.needs(), self.owner.budget())
-        same = (plan.resident, plan.slots) == (self.swap.resident, self.swap.slot_count)
+        swap = self.swap
+        same = (plan.resident, plan.slots, plan.rare) == (swap.resident, swap.slot_count, swap.rare_resident)
         if not (same and self.swap.engaged):
             self.swap.release()
-            self.swap.resident, self.swap.slot_count = plan.resident, plan.slots
+            swap.resident, swap.slot_count, swap.rare_resident = plan.resident, plan.slots, plan.rare
             self.place_rest()
             self.swap.engage()
         self.plan, self.settled, self.stale = plan, True, False
@@ -206,7 +222,7 @@ class House:
             plan = plan_memory(needs, self.owner.budget())
         except MemoryShortage:
             return MemoryPlan(needs, self.owner.budget(), 0, 1)
-        if (plan.resident, plan.slots) != (self.plan.resident, self.plan.slots):
+        if replace(plan, needs=self.plan.needs) != replace(self.plan, budget=plan.budget):
             return plan
         return MemoryPlan(needs, plan.budget, self.plan.resident // 2, 2 if self.plan.resident else 1)
 
@@ -228,7 +244,7 @@ def asked_for(message: str) -> int:
 
 def check_host(needs: Mapping[Path, Needs], plans: Mapping[Path, MemoryPlan]) -> None:
     """Raises `CheckpointError` where host memory is too small: experts that take turns are there whole."""
-    whole = {path: sum(n.blocks) for path, n in needs.items()}
+    whole = {path: sum(n.blocks) + sum(n.rare) for path, n in needs.items()}
     needed = sum(whole.values()) if len(needs) > 1 else sum(plan.host_bytes for plan in plans.values())
     free = available_memory()
     if free is not None and needed > free:

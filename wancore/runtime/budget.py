@@ -39,23 +39,28 @@ class Budget:
 @dataclass(frozen=True)
 class Needs:
     """Bytes on the device. `blocks`: of each, with all that acts in it; `rest`: weights outside of blocks;
-    `working`: what a forward, or whatever else runs beside the weights, needs at its peak."""
+    `working`: what a forward, or whatever else runs beside the weights, needs at its peak; `rare`: parts of
+    blocks that are used once for each text, not in every forward."""
 
     blocks: tuple[int, ...]
     rest: int
     working: int
+    rare: tuple[int, ...] = ()
 
-    def with_resident(self, count: int, slots: int) -> int:
-        """In all, with `count` blocks that stay and the others passing through `slots`."""
+    def with_resident(self, count: int, slots: int, rare: bool = False) -> int:
+        """In all, with `count` blocks that stay and the others passing through `slots`; `rare`: whether the
+        rare parts stay."""
         kept = [stays(i, len(self.blocks), count) for i in range(len(self.blocks))]
         resident = sum(size for size, stay in zip(self.blocks, kept, strict=True) if stay)
         moving = [size for size, stay in zip(self.blocks, kept, strict=True) if not stay]
+        moving += [] if rare else self.rare
+        resident += sum(self.rare) if rare else 0
         return self.rest + self.working + resident + min(slots, len(moving)) * max(moving, default=0)
 
     @property
     def resident(self) -> int:
         """With everything on the device."""
-        return self.with_resident(len(self.blocks), 0)
+        return self.with_resident(len(self.blocks), 0, rare=True)
 
     @property
     def least(self) -> int:
@@ -65,12 +70,19 @@ class Needs:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How a transformer's weights are laid out: `resident` blocks stay, the others pass through `slots`."""
+    """How a transformer's weights are laid out: `resident` blocks stay, the others pass through `slots`;
+    `rare`: the rare parts stay, too."""
 
     needs: Needs
     budget: Budget
     resident: int
     slots: int
+    rare: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether all weights are on the device."""
+        return not self.swapped and (self.rare or not self.needs.rare)
 
     @property
     def swapped(self) -> int:
@@ -78,31 +90,36 @@ class MemoryPlan:
 
     @property
     def device_bytes(self) -> int:
-        return self.needs.with_resident(self.resident, self.slots)
+        return self.needs.with_resident(self.resident, self.slots, self.rare)
 
     @property
     def host_bytes(self) -> int:
         count = len(self.needs.blocks)
-        return sum(s for i, s in enumerate(self.needs.blocks) if not stays(i, count, self.resident))
+        blocks = sum(s for i, s in enumerate(self.needs.blocks) if not stays(i, count, self.resident))
+        return blocks + (0 if self.rare else sum(self.needs.rare))
 
     def describe(self) -> str:
         """One line for a person."""
         used, allowed = gigabytes(self.device_bytes + OVERHEAD), gigabytes(self.budget.nbytes)
-        if not self.swapped:
-            return f"memory: {used} of {allowed} ({self.budget.source}), all weights on the device"
-        blocks = (
-            f"{self.swapped} of {len(self.needs.blocks)} blocks in host memory ({gigabytes(self.host_bytes)})"
+        start = f"memory: {used} of {allowed} ({self.budget.source})"
+        if self.whole:
+            return f"{start}, all weights on the device"
+        what = (
+            f"{self.swapped} of {len(self.needs.blocks)} blocks"
+            if self.swapped
+            else "what makes keys of text"
         )
-        return f"memory: {used} of {allowed} ({self.budget.source}), {blocks}, {self.slots} passing at a time"
+        passing = f", {self.slots} passing at a time" if self.swapped else ""
+        return f"{start}, {what} in host memory ({gigabytes(self.host_bytes)}){passing}"
 
 
 def plan_memory(needs: Needs, budget: Budget) -> MemoryPlan:
     """As many blocks on the device as the budget takes. Raises `MemoryShortage`."""
     count = len(needs.blocks)
     if needs.resident <= budget.tensors:
-        return MemoryPlan(needs, budget, count, 0)
+        return MemoryPlan(needs, budget, count, 0, rare=True)
     for slots in (SLOTS, 1):
-        for resident in range(count - 1, -1, -1):
+        for resident in range(count if needs.rare else count - 1, -1, -1):
             if needs.with_resident(resident, slots) <= budget.tensors:
                 return MemoryPlan(needs, budget, resident, slots)
     raise MemoryShortage(needs.least + OVERHEAD, budget.nbytes, would_fit(needs, budget))

@@ -39,7 +39,11 @@ class Poisoned(PlainCopies):
 
 
 def swapped(
-    model: WanTransformer, resident: int = 0, slots: int = 2, adapters: Mapping[str, Adapter] | None = None
+    model: WanTransformer,
+    resident: int = 0,
+    slots: int = 2,
+    adapters: Mapping[str, Adapter] | None = None,
+    rare_resident: bool = True,
 ) -> Swap:
     """Its blocks as units, with the adapters on it; tensors of any size move."""
-    return swap_of(model, adapters or {}, CPU, resident, slots, Poisoned(), least=1)
+    return swap_of(model, adapters or {}, CPU, resident, slots, Poisoned(), 1, rare_resident)

@@ -28,13 +28,15 @@ def wanted(model):
     return Scene(model).predict()
 
 
+@pytest.mark.parametrize("rare", [False, True])
 @pytest.mark.parametrize("slots", [1, 2, 3])
-@pytest.mark.parametrize("resident", range(LAYERS + 1))
+@pytest.mark.parametrize("resident", [0, 1, 3, LAYERS])
 @torch.no_grad()
-def test_the_same_bits_with_any_number_of_blocks_on_the_device(model, wanted, resident, slots):
-    swap = swapped(model, resident, slots)
+def test_the_same_bits_with_any_number_of_blocks_on_the_device(model, wanted, resident, slots, rare):
+    swap = swapped(model, resident, slots, rare_resident=rare)
     swap.engage()
-    assert [u.resident for u in swap.units].count(True) == resident
+    assert [u.resident for u in swap.units if not u.rare].count(True) == resident
+    assert all(u.resident is rare and u.nbytes for u in swap.units if u.rare)
     for _ in range(3):  # text is embedded in each, which visits every block once more
         assert torch.equal(Scene(model).predict(), wanted)
     swap.release()
@@ -79,18 +81,18 @@ def test_on_the_device_are_the_resident_blocks_and_the_slots(model):
     swap = swapped(model, resident=2)
     swap.engage()
     Scene(model).predict()
-    each = swap.units[0].nbytes
-    assert each > 0.9 * sum(p.nbytes for p in model.blocks[0].parameters())
-    assert swap.device_bytes == 4 * each
+    each, keys = swap.units[0].nbytes, swap.units[-1].nbytes
+    assert each + keys > 0.9 * sum(p.nbytes for p in model.blocks[0].parameters())
+    assert swap.device_bytes == 4 * each + LAYERS * keys
     loaded = [u for u in swap.swapped if u.slot is not None]
     assert len(loaded) == 2 and len({u.slot for u in loaded}) == 2
     swap.release()
-    assert swap.device_bytes == 2 * each
+    assert swap.device_bytes == 2 * each + LAYERS * keys
 
 
 @torch.no_grad()
 def test_a_slot_is_filled_only_after_its_last_use_was_noted(model):
-    swap = swapped(model)
+    swap = swapped(model, rare_resident=False)
     swap.engage()
     Scene(model).predict()
     copies = swap.copies
@@ -99,7 +101,7 @@ def test_a_slot_is_filled_only_after_its_last_use_was_noted(model):
     for what, slot in copies.log:
         assert not (what == "copy" and slot in in_use), "overwritten while it was read"
         (in_use.add if what == "await" else in_use.discard)(slot)
-    assert [what for what, _ in copies.log].count("await") == 2 * LAYERS
+    assert [what for what, _ in copies.log].count("await") == 2 * LAYERS, "keys of text, then the blocks"
     swap.release()
 
 
@@ -132,6 +134,19 @@ def test_another_number_of_resident_blocks(model, wanted):
         swap.keep_resident(count)
         assert len(swap.swapped) == LAYERS - count
         assert torch.equal(Scene(model).predict(), wanted)
+    swap.release()
+
+
+@torch.no_grad()
+def test_what_makes_keys_of_text_passes_once_for_each_text(model, wanted):
+    swap = swapped(model, resident=LAYERS, rare_resident=False)
+    swap.engage()
+    inputs = Scene(model).inputs()
+    assert swap.counts.copied >= LAYERS
+    copied = swap.counts.copied
+    for _ in range(3):
+        assert torch.equal(predict(model, inputs), wanted)
+    assert swap.counts.copied == copied
     swap.release()
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from wancore.quant.weight import Weight
 from wancore.runtime.swap.copies import Copies, copies_for
-from wancore.runtime.swap.unit import LEAST_BYTES, Unit, storages
+from wancore.runtime.swap.unit import LEAST_BYTES, Unit, occurrences
 
 SLOTS = 2  # one in use, one being filled
 
@@ -46,6 +46,7 @@ class Swap:
 
     `engage` puts the weights where they belong, `release` puts the swapped ones into host memory, where
     they can be changed; `editing` does both around a change; `park` leaves nothing large on the device.
+    `resident`: how many of the units stay, those apart that are rare (`rare_resident`: whether these do).
     `least`: bytes from which a tensor moves. `keep_masters`: resident units keep their copy in host memory,
     so that they can leave and come back without being copied out.
     """
@@ -58,11 +59,13 @@ class Swap:
         slots: int = SLOTS,
         copies: Copies | None = None,
         least: int = LEAST_BYTES,
+        rare_resident: bool = False,
     ) -> None:
         if device == torch.device("cuda"):  # tensors name the very device they are on
             device = torch.device("cuda", torch.cuda.current_device())
         self.units, self.device, self.least = list(units), device, least
         self.resident, self.slot_count, self.keep_masters = resident, slots, False
+        self.rare_resident = rare_resident
         self.copies = copies or copies_for(device)
         self.counts = Counts()
         self.engaged = False
@@ -91,8 +94,12 @@ class Swap:
         if self.engaged:
             return
         self._survey()
-        for index, unit in enumerate(self.units):
-            self._settle(unit, stays(index, len(self.units), self.resident))
+        usual = [unit for unit in self.units if not unit.rare]
+        for index, unit in enumerate(usual):
+            self._settle(unit, stays(index, len(usual), self.resident))
+        for unit in self.units:
+            if unit.rare:
+                self._settle(unit, self.rare_resident)
         self._make_slots()
         for unit in self.swapped:
             unit.point_to(self._slots[0].buffer)  # the right sizes and device; filled when it is used
@@ -100,7 +107,7 @@ class Swap:
         self.engaged = True
 
     def _survey(self) -> None:
-        shared = storages(self.units)
+        shared = occurrences(self.units)
         for unit in self.units:
             unit.survey(shared, self.least)
 
@@ -227,7 +234,7 @@ class Swap:
     def keep_resident(self, count: int) -> None:
         """Another number of units that stay on the device."""
         with self.editing():
-            self.resident = max(0, min(count, len(self.units)))
+            self.resident = count
 
 
 class BringIn:

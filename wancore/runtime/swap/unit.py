@@ -17,14 +17,18 @@ LEAST_BYTES = 128 << 10
 
 
 class Unit:
-    """`modules` whose large tensors move together.
+    """`modules` whose large tensors move together; modules below `without` belong to another unit.
 
+    `rare`: not used in every forward, so the first to leave the device.
     `master`: the host's copy, a flat buffer, None as long as the unit has never left the device. Weights
     do not change while they are used, so nothing is ever copied back.
     """
 
-    def __init__(self, name: str, modules: Sequence[nn.Module]) -> None:
-        self.name, self.modules = name, tuple(modules)
+    def __init__(
+        self, name: str, modules: Sequence[nn.Module], without: Sequence[nn.Module] = (), rare: bool = False
+    ) -> None:
+        self.name, self.modules, self.rare = name, tuple(modules), rare
+        self.without = {id(module) for root in without for module in root.modules()}
         self.held: list[Held] = []
         self.layout = Layout((), 0)
         self.master: Tensor | None = None
@@ -38,11 +42,14 @@ class Unit:
     def __repr__(self) -> str:
         return f"Unit({self.name!r}, {self.nbytes} bytes, {'resident' if self.resident else 'swapped'})"
 
+    def all_held(self) -> list[Held]:
+        """Every tensor that is its own, small ones too."""
+        return [h for h in held_by(self.modules) if id(h.module) not in self.without]
+
     def survey(self, shared: Counter[int], least: int) -> None:
         """Takes note of the tensors that move now: adapters may have added or replaced some."""
-        mine = held_by(self.modules)
         self.held = [
-            h for h in mine if h.tensor.nbytes >= least and shared[h.tensor.untyped_storage().data_ptr()] < 2
+            h for h in self.all_held() if h.tensor.nbytes >= least and shared[h.tensor.data_ptr()] < 2
         ]
         # Weights of one shape together: linears that read one input can then be one product.
         self.held.sort(key=lambda h: (h.tensor.dtype.itemsize, tuple(h.tensor.shape)))
@@ -50,7 +57,7 @@ class Unit:
 
     def small(self, least: int) -> list[Held]:
         moving = {(id(h.module), h.name) for h in self.held}
-        return [h for h in held_by(self.modules) if (id(h.module), h.name) not in moving]
+        return [h for h in self.all_held() if (id(h.module), h.name) not in moving]
 
     def in_master(self) -> bool:
         """Whether every tensor is the master's own, in its place."""
@@ -88,9 +95,9 @@ class Unit:
             h.put(view)
 
 
-def storages(units: Sequence[Unit]) -> Counter[int]:
-    """In how many units each storage occurs; what several share cannot move with one."""
+def occurrences(units: Sequence[Unit]) -> Counter[int]:
+    """In how many units each tensor occurs, by its address; what several share cannot move with one."""
     counts: Counter[int] = Counter()
     for unit in units:
-        counts.update({h.tensor.untyped_storage().data_ptr() for h in held_by(unit.modules)})
+        counts.update({h.tensor.data_ptr() for h in unit.all_held()})
     return counts
