@@ -44,10 +44,15 @@ def test_a_forward_is_near_that_of_floats() -> None:
     wanted = Scene(model).predict()
     changed = use_fp8(model, "cpu")
     ends = {name.split(".", 2)[2] for name in changed}
-    assert ends == {"self_attn." + x for x in "qkvo"} | {"cross_attn.q", "cross_attn.o", "ffn.0", "ffn.2"}
-    assert len(changed) == 8 * len(model.layers)
+    assert ends == {"self_attn." + x for x in "qkvo"} | {"cross_attn." + x for x in "qkvo"} | {
+        "ffn.0",
+        "ffn.2",
+    }
+    assert len(changed) == 10 * len(model.layers)
+    assert model.layers[0].cross_attn.k.arithmetic is weight_only
     assert 1e-3 < error(Scene(model).predict(), wanted) < 0.1
-    assert use_fp8(model, "cpu") == changed  # those that are in fp8 already are just multiplied so
+    again = use_fp8(model, "cpu")  # those that are in fp8 already are just multiplied so
+    assert again == [name for name in changed if "cross_attn.k" not in name and "cross_attn.v" not in name]
 
 
 @torch.no_grad()

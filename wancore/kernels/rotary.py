@@ -5,7 +5,7 @@ The twins are the same in PyTorch; `serves` chooses. Statistics in float32.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,8 +16,7 @@ from wancore.kernels.register import register, rows_of_vectors
 from wancore.kernels.sources import KERNELS, LARGEST_WIDTH, serves
 
 
-@dataclass(frozen=True)
-class Turned:
+class Turned(NamedTuple):
     """q, k [S, H, d], normed and rotated; `plain`: q before the rotation, where it was asked for."""
 
     q: Tensor

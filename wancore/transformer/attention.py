@@ -46,21 +46,29 @@ class SelfAttention(nn.Module):
         self, n: Tensor | Codes, stream: Stream, parts: Sequence[Part] = ()
     ) -> tuple[Tensor, list[object]]:
         """n [S, D], the modulated input -> ([S, D], what each part observed)."""
+        out, plain_q, seen = self.attend(n, stream, parts)
         branches = [p for p in parts if p.pieces.branch]
-        q, k, v = project(n, (self.q, self.k, self.v))
-        weights = self.norm_q.weight, self.norm_k.weight
-        cos, sin = stream.rotation.cos, stream.rotation.sin
-        turned = norm_rotate(q, k, weights, self.norm_q.eps, cos, sin, plain=bool(branches))
-        q, k, v = turned.q, turned.k, self.heads(v)
-        seen = [p.pieces.observe(q, k, v, p.values.data) if p.pieces.observe else None for p in parts]
-        memories = [p.values.memory for p in parts if p.values.memory is not None]
-        out = self_attention(stream.attend, q, k, v, stream.plan, memories, stream.canvas_rows)
-        out = add_rows(out, [p.pieces.branch(turned.plain, p.values.data) for p in branches])  # type: ignore[misc]
+        out = add_rows(out, [p.pieces.branch(plain_q, p.values.data) for p in branches])  # type: ignore[misc]
         out = self.o(out.flatten(1))
         for part, observed in zip(parts, seen, strict=True):
             if part.pieces.attn_out is not None:
                 out = part.pieces.attn_out(out, part.values.data, observed)
         return out, seen
+
+    def attend(
+        self, n: Tensor | Codes, stream: Stream, parts: Sequence[Part]
+    ) -> tuple[Tensor, Tensor | None, list[object]]:
+        """-> (result [S, H, d], unrotated q [S, H, d] where a branch reads it, what was observed)."""
+        plain = any(p.pieces.branch is not None for p in parts)
+        q, k, v = project(n, (self.q, self.k, self.v))
+        weights = self.norm_q.weight, self.norm_k.weight
+        cos, sin = stream.rotation.cos, stream.rotation.sin
+        q, k, plain_q = norm_rotate(q, k, weights, self.norm_q.eps, cos, sin, plain=plain)
+        v = self.heads(v)
+        seen = [p.pieces.observe(q, k, v, p.values.data) if p.pieces.observe else None for p in parts]
+        memories = [p.values.memory for p in parts if p.values.memory is not None]
+        out = self_attention(stream.attend, q, k, v, stream.plan, memories, stream.canvas_rows)
+        return out, plain_q, seen
 
 
 class TextAttention(nn.Module):
@@ -95,6 +103,11 @@ class TextAttention(nn.Module):
         self, x: Tensor | Codes, keys: TextKeys, attend: Attend, parts: Sequence[Part] = ()
     ) -> Tensor:
         """x [m, D], the normed rows that take part -> [m, D]."""
+        projected: Tensor = self.o(self.read(x, keys, attend, parts).flatten(1))
+        return projected
+
+    def read(self, x: Tensor | Codes, keys: TextKeys, attend: Attend, parts: Sequence[Part]) -> Tensor:
+        """-> [m, H, d], the sum over all sets of keys."""
         q = self.heads(self.norm_q(apply(self.q, x)))
         extra = [*keys.image, *(s for p in parts for s in p.values.kv)]
         owner = next((p for p in parts if p.pieces.text_set is not None), None)
@@ -103,9 +116,7 @@ class TextAttention(nn.Module):
             out = read_all(q, keys.text, read_text)
         else:
             out = owner.pieces.text_set(q, keys.text, read_text, owner.values.data)
-        out = add_rows(out, [s.read(q, read_image) for s in extra])
-        projected: Tensor = self.o(out.flatten(1))
-        return projected
+        return add_rows(out, [s.read(q, read_image) for s in extra])
 
 
 def zero_text_rows(x: Tensor, length: int) -> Tensor:

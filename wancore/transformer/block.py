@@ -75,8 +75,11 @@ class Block(nn.Module):
         for part in taps:
             part.pieces.tap(plain_rows(n), part.values.data)  # type: ignore[misc]
         attended, seen = self.self_attn(n, stream, parts)
-        x = self.read_text(x.plus(attended, gate), stream, keys, parts)
-        del n, attended  # a tensor of all rows each, which the feed-forward has better use for
+        x = x.plus(attended, gate)
+        del n, attended  # a tensor of all rows each; the stream keeps what it needs
+        if self.cross_attn is not None and self.norm3 is not None and keys is not None and stream.text_rows:
+            x, n = x.normed(self.norm3.affine, self.norm3.eps, form_for(self.cross_attn.q))
+            x = x.plus(self.cross_attn(n[: stream.text_rows], keys, stream.attend, parts))
         x = after(x, [(p.pieces.after_cross, (p.values.data, s)) for p, s in zip(parts, seen, strict=True)])
         x, n = x.normed(Modulated(ffn_shift, ffn_scale), self.eps, form_for(self.ffn[0]))
         x = x.plus(feed_forward(n, self.ffn[0], self.ffn[2]), ffn_gate).plus_rows(hints)
@@ -88,14 +91,6 @@ class Block(nn.Module):
             return TextKeys(())
         images = (self.cross_attn.image_set(image),) if image is not None else ()
         return TextKeys((self.cross_attn.text_set(text),), images)
-
-    def read_text(
-        self, x: Residual, stream: Stream, keys: TextKeys | None, parts: Sequence[Part]
-    ) -> Residual:
-        if self.cross_attn is None or self.norm3 is None or keys is None or stream.text_rows == 0:
-            return x
-        x, n = x.normed(self.norm3.affine, self.norm3.eps, form_for(self.cross_attn.q))
-        return x.plus(self.cross_attn(n[: stream.text_rows], keys, stream.attend, parts))
 
 
 def after(x: Residual, pieces: Sequence[tuple[nn.Module | None, tuple[Any, ...]]]) -> Residual:

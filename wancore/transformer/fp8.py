@@ -10,13 +10,14 @@ from torch import nn
 
 from wancore.kernels.activation import quantise_rows
 from wancore.quant.arithmetic import MODES, token_fp8
-from wancore.quant.linear import Linear
+from wancore.quant.linear import Linear, weight_only
 from wancore.quant.scaled import ScaledWeight
 from wancore.transformer.linears import lay_side_by_side
 from wancore.transformer.model import WanTransformer
 
-#: Those that every token passes; keys and values of text attention see a few hundred rows.
-BLOCK_LINEARS = re.compile(r"blocks\.\d+\.(self_attn\.[qkvo]|cross_attn\.[qo]|ffn\.[02])")
+BLOCK_LINEARS = re.compile(r"blocks\.\d+\.(self_attn\.[qkvo]|cross_attn\.([qkvo]|[kv]_img)|ffn\.[02])")
+#: Keys and values of text attention see a few hundred rows, once: held in fp8, but multiplied in floats.
+FEW_ROWS = re.compile(r"blocks\.\d+\.cross_attn\.[kv](_img)?")
 FORMAT = "fp8 e4m3"
 
 
@@ -37,7 +38,10 @@ def use_fp8(
             bias = None if layer.bias is None else layer.bias.detach().to(device)
             parent, _, leaf = name.rpartition(".")
             weight = ScaledWeight(FORMAT, rows.codes, rows.scale)
-            setattr(model.get_submodule(parent), leaf, Linear(weight, bias, token_fp8))
+            arithmetic = weight_only if FEW_ROWS.fullmatch(name) else token_fp8
+            setattr(model.get_submodule(parent), leaf, Linear(weight, bias, arithmetic))
+        elif FEW_ROWS.fullmatch(name):
+            continue
         elif isinstance(layer, Linear) and MODES["fp8-token"].suits(layer.weight):
             layer.arithmetic = token_fp8
         else:
