@@ -25,7 +25,7 @@ from wancore.runtime.swap import Copies, Swap, Unit
 from wancore.runtime.swap.flat import held_by
 from wancore.runtime.swap.swap import SLOTS
 from wancore.runtime.swap.unit import LEAST_BYTES
-from wancore.transformer.activations import Work, activation_bytes
+from wancore.transformer.activations import USUAL, Work, activation_bytes
 from wancore.transformer.adapter import Adapter
 from wancore.transformer.config import TransformerConfig
 from wancore.transformer.fp8 import BLOCK_LINEARS
@@ -270,7 +270,7 @@ class Residency:
         self.device, self.vram, self.least = device, vram, least
         self.houses: dict[Path, House] = {}
         self.expected: dict[Path, Expected] = {}
-        self.work = Work(32_760)
+        self.work = USUAL
         self.notes: list[str] = []
         if device.type == "cuda":
             self.keep_to_budget()

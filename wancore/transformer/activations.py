@@ -20,6 +20,10 @@ class Work:
     itemsize: int = 2
 
 
+#: Before any request: 832x480, 81 frames.
+USUAL = Work(32_760)
+
+
 def activation_bytes(config: TransformerConfig, work: Work) -> int:
     """An estimate of the peak, within a fifth or so of what is measured (benchmarks/memory.py)."""
     stream = work.rows * config.dim * work.itemsize

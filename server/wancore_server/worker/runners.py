@@ -72,9 +72,12 @@ class Runners:
 
     def load(self, model: str) -> None:
         """Reads a model's weights: its transformers. Raises `WancoreError`."""
+        from wancore.transformer.activations import USUAL
+
         engine = self.engine(model)
         plan = engine.plan(Request(model=model))
         models = engine.models_for(plan.parts)
+        models.expect(list(plan.experts.values()), plan.families, plan.base, USUAL)
         for files in plan.experts.values():
             models.expert(files, plan.families, plan.base)
 
