@@ -273,8 +273,9 @@ class Generation:
         source = NoiseSource(self.plan.seed, window.index)
         canvas, base = conditioning.canvas, self.plan.base
         patch = base.transformer.patch_size
-        shape = (base.latent_channels, canvas.total, canvas.height * patch[1], canvas.width * patch[2])
-        latent = source.draw(shape).to(self.models.device)
+        frames = canvas.total + canvas.noise_frames
+        shape = (base.latent_channels, frames, canvas.height * patch[1], canvas.width * patch[2])
+        latent = source.draw(shape)[:, : canvas.total].to(self.models.device)
         if self.adapters.scheduled:
             steps_hook = self.adapters.hooks(lambda: self.forget(sampling))
             conditioning = replace(conditioning, hooks=(*conditioning.hooks, steps_hook))

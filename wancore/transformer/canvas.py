@@ -17,7 +17,8 @@ class Canvas:
     """`head + frames + tail` latent frames of `height` x `width` tokens; only `frames`, the clip, is decoded.
 
     `origin`: time position of the first canvas frame. `times`: time position of every canvas
-    frame, where they are not consecutive.
+    frame, where they are not consecutive. `noise_frames`: how many more frames noise is drawn for, where a
+    model was made with references in the latent, so that a seed means the same.
     """
 
     frames: int
@@ -27,6 +28,7 @@ class Canvas:
     tail: int = 0
     origin: float = 0.0
     times: tuple[float, ...] | None = None
+    noise_frames: int = 0
 
     @property
     def total(self) -> int:
