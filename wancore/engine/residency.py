@@ -242,6 +242,13 @@ def asked_for(message: str) -> int:
     return int(float(match[1]) * {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[match[2]])
 
 
+def numbered(device: torch.device) -> torch.device:
+    """With its number, as tensors name the device they are on."""
+    if device == torch.device("cuda"):
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
 def check_host(needs: Mapping[Path, Needs], plans: Mapping[Path, MemoryPlan]) -> None:
     """Raises `CheckpointError` where host memory is too small: experts that take turns are there whole."""
     whole = {path: sum(n.blocks) + sum(n.rare) for path, n in needs.items()}
@@ -267,7 +274,7 @@ class Residency:
     """
 
     def __init__(self, device: torch.device, vram: str | None = None, least: int = LEAST_BYTES) -> None:
-        self.device, self.vram, self.least = device, vram, least
+        self.device, self.vram, self.least = numbered(device), vram, least
         self.houses: dict[Path, House] = {}
         self.expected: dict[Path, Expected] = {}
         self.work = USUAL
