@@ -20,6 +20,7 @@ from wancore.engine.compose import Composed, compose
 from wancore.engine.decoder import Chunk, begun_again, decode, windowed
 from wancore.engine.encoders import RequestTools
 from wancore.engine.expert import LoadedExpert
+from wancore.engine.leaving import Leaving
 from wancore.engine.loras import NO_LORAS, LoraUse, lora_targets
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan, told_of
@@ -96,6 +97,7 @@ class Generation:
         self.overlap = overlap_plan(self.request, self.lead.frames, len(self.schedule), stride)
         self.texts = EmbeddedTexts()
         self.adapters = RequestLoras({}, ())
+        self.leaving = Leaving()
         self.steps_done = self.sent = 0
 
     def events(self) -> Iterator[Event]:
@@ -150,6 +152,7 @@ class Generation:
                 carry = yield from self.window(prepared, window, carry, begun)
                 begun = None
             adapters.window_done()
+        yield from self.leaving.rest()
         if self.loras.options.timing and self.loras.loras:
             yield Note(adapters.report())
 
@@ -195,7 +198,10 @@ class Generation:
         def make() -> Generator[Event, None, Carry | None]:
             noise.set_state(before)
             self.sent, self.steps_done = counters
-            return self.window(prepared, window, carry)
+            self.leaving = Leaving()
+            left = yield from self.window(prepared, window, carry)
+            yield from self.leaving.rest()
+            return left
 
         return make
 
@@ -217,6 +223,7 @@ class Generation:
     ) -> Generator[Event, None, Carry | None]:
         """One window; `begun`: what its predictions read, where that is known already."""
         conditioning = begun or self.conditioning(prepared, window, carry)
+        yield from self.leaving.rest()  # of the window before, whose last frames this one has read
         guidance = self.family.guidance(prepared, self.lead, window)
         methods = self.methods(guidance, conditioning.canvas)
         experts = self.experts(methods)
@@ -319,8 +326,9 @@ class Generation:
             if not window.last:
                 kept.append(chunk.frames)
             if chunk.fresh.shape[1]:
-                yield Frames(self.sent, to_uint8(self.finished(chunk.fresh)).cpu().numpy())
-                self.sent += chunk.fresh.shape[1]
+                fresh = to_uint8(self.finished(chunk.fresh))
+                self.sent += len(fresh)
+                yield from self.leaving.add(self.sent - len(fresh), fresh)
         return kept
 
     def finished(self, frames: Tensor) -> Tensor:
