@@ -220,8 +220,8 @@ class Dora(Delta):
 
 
 def on(tensor: Tensor, device: torch.device) -> Tensor:
-    """A stored factor as it is computed with."""
-    return tensor.to(device=device, dtype=torch.float32)
+    """A stored factor as it is computed with. It travels as it is stored, and becomes wider there."""
+    return tensor.to(device, non_blocking=True).float()
 
 
 def without_ones(shape: Shape) -> Shape:

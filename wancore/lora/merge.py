@@ -55,7 +55,7 @@ class Merged:
         if isinstance(original, Weight):
             self.put_back()
             master = self.originals.master(name, original)
-            return (original.values() if master is None else master).to(self.slot.device, torch.float32)
+            return (original.values() if master is None else master).to(self.slot.device).float()
         values = self.originals.of(name, original) if self.overwritten else original.detach()
         return values.to(self.slot.device).float()
 

@@ -88,7 +88,7 @@ class QuantisationError:
     @classmethod
     def of(cls, weight: Weight, master: Tensor) -> QuantisationError:
         """The error of `weight`, where `master` [*weight.shape] was meant."""
-        wanted = master.to(device=weight.device, dtype=torch.float32)
+        wanted = master.to(weight.device).float()
         difference = (weight.values() - wanted).abs()
         size = float(wanted.square().mean().sqrt())
         rms = float(difference.square().mean().sqrt())
@@ -109,7 +109,7 @@ def requantise(weight: Weight, master: Tensor) -> tuple[Weight, QuantisationErro
     """
     if tuple(master.shape) != weight.shape:
         raise ValueError(f"a weight of shape {list(weight.shape)} cannot hold {list(master.shape)}")
-    new = weight.quantised(master.to(device=weight.device, dtype=torch.float32))
+    new = weight.quantised(master.to(weight.device).float())
     return new, QuantisationError.of(new, master)
 
 
