@@ -23,6 +23,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.gpu import busy
+from benchmarks.gpu import describe as state
 from wancore.checkpoints.open import open_view
 from wancore.kernels.attention import Attention, sdpa
 from wancore.lora.applied import Lora
@@ -130,6 +132,9 @@ def main() -> None:
     config = TransformerConfig(dim, ffn, heads, given.blocks, 16, 16)
     canvas = (3, 4, 4) if given.tiny else (21, 32, 32)
     setup = Setup(config, canvas, device, given.rank, given.rounds)
+    if device.type == "cuda":
+        busy()
+        print(state())
     describe(setup)
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         run(setup, Path(folder))
