@@ -25,10 +25,10 @@ from wancore.engine.loras import NO_LORAS, LoraUse, lora_targets
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan, told_of
 from wancore.engine.preview import preview
-from wancore.engine.residency import work_of
 from wancore.engine.sampler import Sampling, sample
 from wancore.engine.texts import EmbeddedTexts
 from wancore.engine.timing import Stages
+from wancore.engine.units import work_of
 from wancore.errors import Conflict, InvalidInput, WancoreError
 from wancore.events import (
     Accepted,

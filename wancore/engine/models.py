@@ -21,8 +21,9 @@ from wancore.encoders.image import load_image_encoder
 from wancore.encoders.text import TextEncoder, encoder_identity, load_text_encoder
 from wancore.encoders.wav2vec2 import load_wav2vec2, normalises
 from wancore.engine.modules import ExpertFiles, split
-from wancore.engine.residency import House, Residency, header_needs
+from wancore.engine.residency import House, Residency
 from wancore.engine.speech import speech_encoder
+from wancore.engine.units import header_needs
 from wancore.kernels.attention import Attend, sdpa
 from wancore.lora.keep import LoraKeeper
 from wancore.lora.originals import Originals

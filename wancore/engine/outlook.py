@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from wancore.engine.engine import Engine
-from wancore.engine.residency import Residency, work_of
+from wancore.engine.residency import Residency
+from wancore.engine.units import work_of
 from wancore.errors import MemoryShortage
 from wancore.plugins import PluginManager
 from wancore.request import Request, parse_request

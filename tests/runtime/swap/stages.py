@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from wancore.engine.residency import swap_of
+from wancore.engine.units import swap_of
 from wancore.runtime.swap import Swap
 from wancore.runtime.swap.copies import PlainCopies
 from wancore.transformer.adapter import Adapter

@@ -7,7 +7,7 @@ import torch
 
 from tests.transformer.models import tiny
 from tests.transformer.scene import Scene
-from wancore.engine.residency import swap_of
+from wancore.engine.units import swap_of
 from wancore.runtime.swap.copies import pinned
 from wancore.transformer.layout import build_layout
 from wancore.transformer.predict import EmbeddedText, Inputs, predict
