@@ -6,6 +6,12 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+import torch
+
+from wancore.checkpoints.ownership import BASE
+from wancore.engine.modules import ExpertFiles, split
+from wancore.plugins.family import Base, Place
+from wancore.transformer.load import load_transformer
 
 
 def test_alone_and_together(stage):
@@ -80,3 +86,17 @@ def test_known_frames_stay_behind_references(stage):
         one, other = (stage.frames(stage.request(*names, family="keeping", seed=s)) for s in (1, 2))
         assert np.array_equal(one[0], other[0]), names
         assert not np.array_equal(one[1:], other[1:])
+
+
+@pytest.mark.parametrize(("name", "count"), [("vace", 2 * 9 + 1), ("recammaster", 2)])
+def test_linears_that_see_every_token_can_be_quantised(name, count, stage):
+    """All of them, and no others: keys and values of the text, and a camera for each frame, see few rows."""
+    family = stage.engine.families[name]
+    file = stage.files[name]
+    views = split(ExpertFiles(stage.model, ((name, file),)), (family,))
+    base = Base(load_transformer(views[BASE]).config)
+    adapter = family.adapter(base, views[name], Place(torch.device("cpu"), torch.float32))
+    linears = [n for n, module in adapter.named_modules() if isinstance(module, torch.nn.Linear)]
+    dense = [n for n in linears if adapter.dense.fullmatch(n)]
+    assert len(dense) == count and "cam_encoder" not in " ".join(dense)
+    assert not any(n.endswith(("cross_attn.k", "cross_attn.v")) for n in dense)

@@ -5,6 +5,7 @@ Source: KwaiVGI/ReCamMaster `diffsynth/models/wan_video_dit.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -42,6 +43,7 @@ class Project(nn.Module):
 class ReCamMaster(Adapter):
     """Reads the camera [T, 12] of every clip frame."""
 
+    dense = re.compile(r"blocks\.\d+\.projector")
     lifetime = "window"
     frame_levels = True
 

@@ -5,6 +5,7 @@ Source: ali-vilab/VACE `vace/models/wan/modules/model.py`; Wan-Video/Wan2.1 `wan
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -58,6 +59,9 @@ class VaceBlock(Block):
 class Vace(Adapter):
     """Reads `Guides`. `layers`: the base block that each VACE block hints at, in order."""
 
+    dense = re.compile(
+        r"vace_blocks\.\d+\.(self_attn\.[qkvo]|cross_attn\.[qo]|ffn\.[02]|(before|after)_proj)"
+    )
     lifetime = "window"
     depends = frozenset({"text"})
 
