@@ -1,0 +1,48 @@
+"""What a checkpoint tells about Stand-In, and its weights."""
+
+from __future__ import annotations
+
+import torch
+
+from wancore.checkpoints.claim import Claim
+from wancore.checkpoints.load import load_module
+from wancore.checkpoints.pattern import PatternSet
+from wancore.checkpoints.view import FileView
+from wancore.errors import CheckpointError
+from wancore.plugins.family import Base, Place
+from wancore_standin.adapter import StandIn
+
+KEYS = ("blocks.N.self_attn.{q_loras,k_loras,v_loras}.{down,up}.weight",)
+DOWN = "blocks.0.self_attn.q_loras.down.weight"
+
+
+def recognise(file: FileView) -> Claim | None:
+    """The low-rank weights of the face: shaped like a LoRA, and no LoRA."""
+    patterns = PatternSet(KEYS)
+    if DOWN not in file or not all(name in patterns for name in file.entries):
+        return None
+    return Claim("module", "standin", needs=("the Wan text-to-video model it was trained on",))
+
+
+def check(base: Base, weights: FileView) -> None:
+    """Raises `CheckpointError` where the file was made for another base."""
+    config = base.transformer
+    if config.in_dim != base.latent_channels or config.image_dim is not None:
+        problem = f"Stand-In needs a text-to-video base; this one reads {config.in_dim} channels"
+        raise CheckpointError(weights.path, problem)
+    width = weights.shape(DOWN)[1]
+    if width != config.dim:
+        problem = f"is for a model of width {width}, not {config.dim}"
+        raise CheckpointError(weights.path, problem, DOWN)
+    blocks = len({name.split(".")[1] for name in weights.entries})
+    if blocks != config.num_layers:
+        raise CheckpointError(weights.path, f"is for a model of {blocks} blocks, not {config.num_layers}")
+
+
+def load(base: Base, weights: FileView, place: Place) -> StandIn:
+    """The adapter of one expert. Raises `CheckpointError`."""
+    check(base, weights)
+    with torch.device("meta"):
+        adapter = StandIn(base.transformer.dim, base.transformer.num_layers, weights.shape(DOWN)[0])
+    load_module(adapter, weights, dtype=place.dtype, device=place.device)
+    return adapter
