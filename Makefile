@@ -1,5 +1,6 @@
 # make demo   a server, a client and a tiny model: out/demo.mp4 and out/demo.png
 # make test   everything that must hold: style, types, tests
+# make test-faults   the server's fault tests at its own timings, a quarter of an hour
 #
 # Both set up .venv/ first, with every distribution of the tree installed editable. Python 3.11 or later
 # and make are all they need. Another Python: make PYTHON=/path/to/python3; another torch: make TORCH=….
@@ -24,12 +25,15 @@ KEY := $(shell cat $(PYPROJECTS) | cksum | cut -d ' ' -f 1)
 READY := .venv/ready-$(KEY)
 READY_TO_TEST := .venv/ready-to-test-$(KEY)
 
+# Where docs/service-faults.md has its tests.
+FAULTS := viewers resume workers races recovery generate assets hostile security http2 fuzz proto
+
 # Tests run beside each other, one thread each.
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export MYPYPATH := proto
 
-.PHONY: setup setup-test test lint format demo clean
+.PHONY: setup setup-test test test-faults lint format demo clean
 
 setup: $(READY)
 
@@ -37,6 +41,11 @@ setup-test: $(READY_TO_TEST)
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile=repeatable
+
+# Not part of `test`: its waits are the server's own, up to two minutes each.
+test-faults: $(READY_TO_TEST)
+	WANCORE_TEST_TIMINGS=default $(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile=repeatable \
+		$(addprefix tests/server/test_,$(FAULTS:=.py))
 
 lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .

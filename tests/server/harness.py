@@ -1,4 +1,8 @@
-"""A real server process with the faulty plugin, its timings scaled down by ordinary settings."""
+"""A real server process with the faulty plugin, its timings scaled down by ordinary settings.
+
+With `WANCORE_TEST_TIMINGS=default` the timings are the server's own (`make test-faults`): a test's own ones
+are left out then, and bounds follow through `timing`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 from wancore_client import Client
+from wancore_server.settings import ServerSettings
 
 HERE = Path(__file__).parent
 FAST = {
@@ -24,6 +29,25 @@ FAST = {
     "spool_wait_s": 1.0, "drain_s": 5.0, "housekeeping_s": 0.5, "client_ping_s": 0.2,
     "keepalive_time_s": 1.0, "keepalive_timeout_s": 1.0, "free_bytes": 0, "free_share": 0.0,
 }  # fmt: skip
+
+
+DEFAULTS = os.environ.get("WANCORE_TEST_TIMINGS") == "default"
+#: Not for speed: room on this disk. The back-off is capped, since these tests lose workers all the time.
+ALWAYS = {"free_bytes": 0, "free_share": 0.0, "restart_most_s": 4.0}
+TIMINGS = {*FAST, "probe_s", "store_busy_s"} - set(ALWAYS)
+PATIENCE = 9 if DEFAULTS else 1  # how much longer what has no promised bound may take
+
+
+def timing(name: str) -> float:
+    """A setting as it is in effect, unless a test says otherwise."""
+    value = ServerSettings.model_fields[name].default if DEFAULTS else FAST[name]
+    return float(value)
+
+
+def in_effect(settings: Mapping[str, Any]) -> dict[str, Any]:
+    if not DEFAULTS:
+        return {**FAST, **settings}
+    return {**ALWAYS, **{name: value for name, value in settings.items() if name not in TIMINGS}}
 
 
 def install_faulty(folder: Path) -> Path:
@@ -49,7 +73,7 @@ class Server:
         self.state = folder / "faulty-state"
         self.state.mkdir(exist_ok=True)
         self.plugins = plugins
-        self.settings: dict[str, Any] = {**FAST, **settings}
+        self.settings: dict[str, Any] = in_effect(settings)
         self.process: subprocess.Popen[bytes] | None = None
         self.address = "127.0.0.1:0"
         self.metrics_address = ""
@@ -83,7 +107,7 @@ class Server:
             )  # fmt: skip
         return self.process
 
-    def start(self, timeout: float = 30.0) -> Server:
+    def start(self, timeout: float = 30.0 * PATIENCE) -> Server:
         """Launches it and waits until it can be asked."""
         (self.data / "server.json").unlink(missing_ok=True)
         process = self.launch()
@@ -103,7 +127,7 @@ class Server:
     def client(self, **keywords: Any) -> Client:
         return Client(self.address, keywords.pop("token", self.token), **keywords)
 
-    def ready(self, client: Client, timeout: float = 30.0) -> None:
+    def ready(self, client: Client, timeout: float = 30.0 * PATIENCE) -> None:
         """Waits until the catalogue is there."""
         eventually(lambda: bool(succeeds(client.families)), timeout)
 
@@ -113,7 +137,7 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, timeout: float = 20.0) -> int:
+    def stop(self, timeout: float = 20.0 * PATIENCE) -> int:
         """Asks it to drain; its exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
@@ -170,7 +194,8 @@ def succeeds(call: Any) -> Any:
         return None
 
 
-def eventually(condition: Any, timeout: float = 10.0, pause: float = 0.02) -> None:
+def eventually(condition: Any, timeout: float | None = None, pause: float = 0.02) -> None:
+    timeout = 10.0 * PATIENCE if timeout is None else timeout
     until = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > until:

@@ -21,7 +21,7 @@ from wancore_client import Client, ConnectionLost, Unavailable, WancoreClientErr
 from wancore_proto.v1 import asset_service_pb2, job_pb2
 
 from tests.server.faulty.wancore_faulty import picture
-from tests.server.harness import Server, eventually, health, running, succeeds
+from tests.server.harness import DEFAULTS, Server, eventually, health, running, succeeds, timing
 
 State = job_pb2.Job.State
 FINAL = {State.STATE_SUCCEEDED, State.STATE_FAILED, State.STATE_CANCELLED}
@@ -150,7 +150,7 @@ def test_the_gateway_dies_at_a_write(tmp_path: Path, point: str) -> None:
             if work is not None:
                 names = asset_service_pb2.CheckAssetsRequest(names=work.assets)
                 assert not client.call(client.asset_calls.CheckAssets, names).missing
-            eventually(lambda: health(client, "wancore.v1.JobService"), 3 * 10 * 0.1)
+            eventually(lambda: health(client, "wancore.v1.JobService"), 3 * 10 * timing("worker_beat_s"))
         assert server.stop() == 0
         check_store(server)
         check_files(server)
@@ -248,7 +248,7 @@ def test_a_store_locked_while_a_job_runs(tmp_path: Path) -> None:
         eventually(lambda: client.job(job.name).frame_count >= 4)
         lock = sqlite3.connect(server.data / "store.db", isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
-        time.sleep(1.0)
+        time.sleep(10.0 if DEFAULTS else 1.0)
         lock.execute("ROLLBACK")
         lock.close()
         result = client.watch(job.name).wait()
@@ -329,13 +329,15 @@ def test_drain_puts_back_what_takes_too_long(tmp_path: Path, at: str) -> None:
     try:
         with server.client() as client:
             server.ready(client)
-            params = {"fault": "sleep", "at": at, "hold_s": 60, "times": 1, "key": f"drain-{at}"}
+            params = {"fault": "sleep", "at": at, "hold_s": 600, "times": 1, "key": f"drain-{at}"}
             job = client.create(family="faulty", params=params)
             eventually(lambda: client.job(job.name).state == State.STATE_RUNNING)
             pids = {p.pid for p in server.children()}
         started = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - started < 3 * (0.5 + 2.5)  # the limit, and what ending takes
+        assert time.monotonic() - started < 3 * (
+            (timing("drain_s") if DEFAULTS else 0.5) + 2.5
+        )  # the limit, and what ending takes
         assert no_orphans(pids)
         assert check_store(server)[job.name.removeprefix("jobs/")] in (
             State.STATE_QUEUED,

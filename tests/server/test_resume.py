@@ -12,7 +12,7 @@ from wancore_client.errors import api_error
 from wancore_client.frames import Assembly
 from wancore_proto.v1 import frames_pb2, job_pb2, job_service_pb2
 
-from tests.server.harness import Server, eventually, running
+from tests.server.harness import Server, eventually, running, timing
 
 State = job_pb2.Job.State
 Pb = job_service_pb2
@@ -119,14 +119,15 @@ def test_a_deadline_of_the_call_only_detaches(client: Client) -> None:
 
 def test_generate_is_cancelled_after_its_grace(client: Client) -> None:
     """Fault 9."""
-    generation = client.generate(family="faulty", steps=1000, params={"step_s": 0.02})
+    grace = timing("disconnect_grace_s")
+    generation = client.generate(family="faulty", steps=1000, params={"step_s": max(0.02, grace / 250)})
     for event in generation.events:
         generation.take(event)
         if generation.progress.step > 2:
             break
     generation.close()
     assert client.job(generation.job).state == State.STATE_RUNNING
-    eventually(lambda: client.job(generation.job).state == State.STATE_CANCELLED, 3)
+    eventually(lambda: client.job(generation.job).state == State.STATE_CANCELLED, 3 * grace + 1.5)
     client.generate(family="faulty", frames=1).wait()
 
 
@@ -169,7 +170,7 @@ def test_heartbeats_keep_a_quiet_stream_alive(server: Server, client: Client) ->
     client.generate(
         family="faulty",
         steps=1,
-        params={"step_s": 1.0},
+        params={"step_s": 3.4 * timing("heartbeat_s")},
         on_event=lambda e: kinds.append(e.WhichOneof("event")),
     ).wait()
     assert kinds.count("heartbeat") >= 2

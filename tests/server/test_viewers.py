@@ -16,14 +16,15 @@ import pytest
 from wancore_client import Client
 from wancore_proto.v1 import job_pb2
 
-from tests.server.harness import Server, eventually, running
+from tests.server.harness import DEFAULTS, PATIENCE, Server, eventually, running, timing
 
 State = job_pb2.Job.State
 VIEWER = """
 import sys, time
 from wancore_client import Client
-address, token, job, pause, out = sys.argv[1:]
-with Client(address, token, silence_s=3, patience_s=30) as client, open(out, "w", buffering=1) as file:
+address, token, job, pause, out, silence = sys.argv[1:]
+client = Client(address, token, silence_s=float(silence), patience_s=150)
+with client, open(out, "w", buffering=1) as file:
     generation = client.watch(job)
     for frame in generation.frames():
         print(frame.index, frame.pixels[0, 0].tolist(), file=file)
@@ -32,12 +33,17 @@ with Client(address, token, silence_s=3, patience_s=30) as client, open(out, "w"
 """
 
 
+SILENCE_S = 15.0 if DEFAULTS else 3.0  # the client's own is 15
+OUTAGE_S = 60.0 if DEFAULTS else 6.0
+
+
 class Viewer:
     """A client in a process of its own, so that it can be stopped like a game in a debugger."""
 
     def __init__(self, server: Server, job: str, folder: Path, pause: float = 0.0) -> None:
         self.out = folder / f"viewer-{time.monotonic_ns()}.txt"
-        command = [sys.executable, "-c", VIEWER, server.address, server.token, job, str(pause), str(self.out)]
+        arguments = [server.address, server.token, job, str(pause), str(self.out), str(SILENCE_S)]
+        command = [sys.executable, "-c", VIEWER, *arguments]
         self.process = subprocess.Popen(command, env=server.environment())
 
     @property
@@ -97,12 +103,12 @@ def test_a_frozen_client(server: Server, client: Client, tmp_path: Path) -> None
         eventually(lambda: len(viewer.lines) > 3)
         viewer.process.send_signal(signal.SIGSTOP)
         before, started = psutil.Process(server.process.pid).memory_info().rss, time.monotonic()
-        eventually(lambda: metric(server, "wancore_viewers") == 0, 3 * 2.5)
+        eventually(lambda: metric(server, "wancore_viewers") == 0, 3 * (timing("viewer_stall_s") + 0.5))
         assert psutil.Process(server.process.pid).memory_info().rss - before < 60 * 2**20
         client.watch(job, frames=False).wait()
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 20 + 3 * timing("viewer_stall_s")
         viewer.process.send_signal(signal.SIGCONT)
-        assert viewer.process.wait(30) == 0
+        assert viewer.process.wait(30 * PATIENCE) == 0
     finally:
         viewer.end()
     assert viewer.indices == list(range(40)) and int(viewer.lines[-1].split()[1]) >= 1
@@ -115,7 +121,7 @@ def test_a_slow_reader_slows_nobody(server: Server, client: Client, tmp_path: Pa
     try:
         assert client.watch(job, frames=False).wait().frame_count == 24
         assert viewer.process.poll() is None
-        assert viewer.process.wait(30) == 0
+        assert viewer.process.wait(30 * PATIENCE) == 0
     finally:
         viewer.end()
     assert viewer.indices == list(range(24))
@@ -223,16 +229,17 @@ def test_packets_dropped_both_ways(tmp_path: Path) -> None:
         viewer = Viewer.__new__(Viewer)
         viewer.out = tmp_path / "viewer.txt"
         viewer.process = subprocess.Popen(
-            [*inside, VIEWER, server.address, server.token, job, "0.02", str(viewer.out)], env=environment
+            [*inside, VIEWER, server.address, server.token, job, "0.02", str(viewer.out), str(SILENCE_S)],
+            env=environment,
         )
         eventually(lambda: len(viewer.lines) > 5, 15)
         for name, other in ((a, "10.99.0.2"), (b, "10.99.0.1")):
             ip(f"-n {name} neigh replace {other} lladdr 02:00:00:00:00:99 dev {name}v nud permanent")
-        time.sleep(6)
+        time.sleep(OUTAGE_S)
         stuck = len(viewer.lines)
         for name, other in ((a, "10.99.0.2"), (b, "10.99.0.1")):
             ip(f"-n {name} neigh del {other} dev {name}v")
-        assert viewer.process.wait(40) == 0
+        assert viewer.process.wait(40 + 2 * OUTAGE_S) == 0
         assert viewer.indices == list(range(60)) and stuck < 60
         assert int(viewer.lines[-1].split()[1]) >= 1
     finally:
