@@ -204,7 +204,9 @@ class Gateway:
         self.health_service = aio.HealthServicer()
         self.health = HealthWatch(self.health_service, self.store, self.slots, self.catalog)
         job_service_pb2_grpc.add_JobServiceServicer_to_server(self.jobs, self.server)
-        asset_service_pb2_grpc.add_AssetServiceServicer_to_server(AssetServicer(self.keeper), self.server)
+        asset_service_pb2_grpc.add_AssetServiceServicer_to_server(
+            AssetServicer(self.keeper, self.ledger), self.server
+        )
         catalog = CatalogServicer(self.catalog, s, self.slots)
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(catalog, self.server)
         admin = AdminServicer(
@@ -253,6 +255,7 @@ class Gateway:
             before = time.monotonic()
             await asyncio.sleep(0.1)
             self.metrics.loop_lag.observe(max(0.0, time.monotonic() - before - 0.1))
+            self.metrics.viewer_lag.set(self.jobs.lag)
 
     def begin_drain(self, seconds: float | None = None) -> float:
         """No new work from here on; the time.monotonic() at which what runs is put back."""

@@ -11,7 +11,7 @@ from typing import Any
 
 FIELDS = (
     "job", "attempt", "worker", "method", "caller", "reason", "log_id", "plugin", "trace_id", "span",
-    "span_id", "parent_id", "start", "seconds", "stage", "encoding", "code",
+    "span_id", "parent_id", "start", "seconds", "stage", "encoding", "code", "prompt",
 )  # fmt: skip
 
 
@@ -28,7 +28,7 @@ class FieldsAdapter(logging.LoggerAdapter[logging.Logger]):
 
 
 class JsonFormatter(logging.Formatter):
-    """Prompts and tokens never come here: callers pass ids and reasons only."""
+    """Tokens never come here, prompts only where the operator says so: else ids and reasons."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {

@@ -24,6 +24,9 @@ class Metrics:
         self.job_run = self.histogram("job_run_seconds", "Time of an attempt that ended.", SLOW, "family")
         self.stage = self.histogram("stage_seconds", "Time in a stage.", SLOW, "family", "stage")
         self.step = self.histogram("step_seconds", "Time of a denoising step.", SLOW, "family")
+        self.model_load = self.histogram(
+            "model_load_seconds", "Time to load parts of a model.", SLOW, "model"
+        )
         self.first_frame = self.histogram("first_frame_seconds", "Start to first frame.", SLOW, "family")
         self.frame_interval = self.histogram("frame_interval_seconds", "Between blocks.", SLOW, "family")
         self.frames = self.counter("frames_emitted", "Frames that workers made.", "family")

@@ -20,8 +20,9 @@ from PIL import Image
 from wancore_client import Client, InvalidRequest, Refused
 from wancore_client.errors import api_error
 from wancore_proto.v1 import asset_service_pb2 as pb
+from wancore_proto.v1 import job_pb2
 
-from tests.server.harness import Server
+from tests.server.harness import Server, eventually
 
 Kind = pb.Asset.Kind
 
@@ -190,6 +191,20 @@ def test_a_bomb_is_refused_before_it_is_decoded(client: Client) -> None:
     with pytest.raises(InvalidRequest) as caught:
         send(client, messages(data + chunk(b"IEND", b"")))
     assert caught.value.reason == "ASSET_UNREADABLE" and "pixels" in caught.value.fields["data"]
+
+
+def test_an_asset_in_use_stays(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(seed=9))
+    job = client.create(
+        family="faulty", steps=200, params={"step_s": 0.05}, inputs={"image": tmp_path / "a.png"}
+    )
+    request = pb.DeleteAssetRequest(name=name_of(png(seed=9)))
+    with pytest.raises(Refused) as caught:
+        client.call(client.asset_calls.DeleteAsset, request)
+    assert caught.value.reason == "ASSET_IN_USE" and caught.value.metadata["job"] == job.name
+    client.cancel(job.name)
+    eventually(lambda: client.job(job.name).state == job_pb2.Job.STATE_CANCELLED)
+    client.call(client.asset_calls.DeleteAsset, request)
 
 
 def test_deleting_an_asset(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,13 @@ def test_the_frames_are_the_engine_s(client: Client, models: Path) -> None:
     assert client.job(generation.job).spec.family == "families/wan"
 
 
-def test_models_are_listed_and_resident(client: Client) -> None:
+def test_models_are_listed_and_resident(server: Server, client: Client) -> None:
     client.generate("a red ball", **REQUEST).wait()
     listed = {m.display_name: m for m in client.models()}
     assert listed["t2v"].default_model and listed["t2v"].family == "families/wan" and listed["t2v"].serving
     eventually(lambda: list(next(m for m in client.models() if m.default_model).resident_on) == ["workers/0"])
+    with urllib.request.urlopen(f"http://{server.metrics_address}/metrics") as answer:
+        assert 'wancore_model_load_seconds_count{model="models/t2v"}' in answer.read().decode()
     stub = admin_service_pb2_grpc.AdminServiceStub(client.calls)
     client.call(stub.LoadModel, admin.LoadModelRequest(model=listed["i2v"].name))
     eventually(lambda: [m.name for m in client.models() if m.resident_on] == [listed["i2v"].name])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -92,8 +94,6 @@ def test_validate_only_queues_nothing(client: Client) -> None:
 
 
 def test_same_request_id(client: Client) -> None:
-    import uuid
-
     request_id = str(uuid.uuid4())
     first = client.create("one", family="faulty", request_id=request_id)
     assert client.create("one", family="faulty", request_id=request_id).name == first.name
@@ -114,3 +114,15 @@ def test_cancel(client: Client) -> None:
                 generation.cancel()
         generation.check()
     assert client.job(generation.job).state == job_pb2.Job.STATE_CANCELLED
+
+
+def test_a_hundred_equal_calls_make_one_job(client: Client) -> None:
+    """Fault 13."""
+    request_id, before = str(uuid.uuid4()), len(list(client.jobs()))
+
+    def call() -> str:
+        return client.create("one", family="faulty", frames=1, request_id=request_id).name
+
+    with ThreadPoolExecutor(100) as pool:
+        names = {made.result() for made in [pool.submit(call) for _ in range(100)]}
+    assert len(names) == 1 and len(list(client.jobs())) == before + 1

@@ -8,13 +8,13 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wancore_client import WancoreClientError
+from wancore_client import Client, WancoreClientError
 from wancore_proto.v1 import job_pb2
 from wancore_server.jobs.states import FINAL
 from wancore_server.store import Frames, NewJob, SqliteStore
@@ -32,6 +32,13 @@ LEGAL = {
     (State.STATE_UNSPECIFIED, Q), (Q, S), (Q, CANCELLED), (Q, FAILED), (S, R), (S, Q), (S, FAILED),
     (S, CANCELLING), (R, OK), (R, FAILED), (R, Q), (R, CANCELLING), (CANCELLING, CANCELLED),
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Client]]:
+    settings = {"queued_per_caller": 1000, "quarantine_crashes": 1000}
+    with running(tmp_path_factory.mktemp("races"), **settings) as pair:
+        yield pair
 
 
 def check_history(events: Sequence[job_pb2.JobEvent]) -> None:
@@ -108,50 +115,48 @@ def test_cancel_against_completion_at_the_store(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_cancel_at_every_moment(tmp_path: Path) -> None:
+def test_cancel_at_every_moment(server: Server, client: Client) -> None:
     """Faults 10 and 11: 200 jobs through a worker, cancelled at random moments in every state and stage."""
-    with running(tmp_path, queued_per_caller=1000) as (server, client):
-        rng, jobs = random.Random(1), []
-        for _ in range(10):
-            batch = [
-                client.create(family="faulty", frames=2, steps=2, params={"step_s": 0.001, "block_s": 0.001})
-                for _ in range(20)
-            ]
-            jobs += batch
-            threads = [
-                threading.Thread(target=lambda j=job: (time.sleep(rng.random() * 0.8), client.cancel(j.name)))
-                for job in batch
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        ends = set()
-        for job in jobs:
-            with contextlib.suppress(WancoreClientError):
-                client.watch(job.name, frames=False).wait()
-            check_history(stored_history(server, job.name))
-            ends.add(client.job(job.name).state)
-        assert ends == {OK, CANCELLED}
+    rng, jobs = random.Random(1), []
+    for _ in range(10):
+        batch = [
+            client.create(family="faulty", frames=2, steps=2, params={"step_s": 0.001, "block_s": 0.001})
+            for _ in range(20)
+        ]
+        jobs += batch
+        threads = [
+            threading.Thread(target=lambda j=job: (time.sleep(rng.random() * 0.8), client.cancel(j.name)))
+            for job in batch
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    ends = set()
+    for job in jobs:
+        with contextlib.suppress(WancoreClientError):
+            client.watch(job.name, frames=False).wait()
+        check_history(stored_history(server, job.name))
+        ends.add(client.job(job.name).state)
+    assert ends == {OK, CANCELLED}
 
 
-def test_crashes_and_cancels_together(tmp_path: Path) -> None:
+def test_crashes_and_cancels_together(server: Server, client: Client) -> None:
     """The model holds through lost workers too."""
-    with running(tmp_path, quarantine_crashes=1000) as (server, client):
-        rng, jobs = random.Random(2), []
-        for number in range(12):
-            params = {
-                "fault": rng.choice(["kill", "exit", "raise", ""]),
-                "at": rng.choice(["start", "loading", "decoding"]),
-                "times": rng.choice([1, 2]), "key": f"race-{number}", "block_s": 0.01,
-            }  # fmt: skip
-            jobs.append(client.create(family="faulty", frames=6, params=params))
-            if rng.random() < 0.3:
-                client.cancel(rng.choice(jobs).name)
-        for job in jobs:
-            with contextlib.suppress(WancoreClientError):
-                client.watch(job.name, frames=False).wait()
-            check_history(stored_history(server, job.name))
+    rng, jobs = random.Random(2), []
+    for number in range(12):
+        params = {
+            "fault": rng.choice(["kill", "exit", "raise", ""]),
+            "at": rng.choice(["start", "loading", "decoding"]),
+            "times": rng.choice([1, 2]), "key": f"race-{number}", "block_s": 0.01,
+        }  # fmt: skip
+        jobs.append(client.create(family="faulty", frames=6, params=params))
+        if rng.random() < 0.3:
+            client.cancel(rng.choice(jobs).name)
+    for job in jobs:
+        with contextlib.suppress(WancoreClientError):
+            client.watch(job.name, frames=False).wait()
+        check_history(stored_history(server, job.name))
 
 
 @settings(max_examples=50, deadline=None)

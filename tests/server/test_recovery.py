@@ -6,9 +6,8 @@ import json
 import shutil
 import signal
 import sqlite3
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -55,19 +54,25 @@ def no_orphans(pids: set[int]) -> bool:
     return not any(psutil.pid_exists(p) and psutil.Process(p).status() != "zombie" for p in pids)
 
 
-POINTS = (
-    [f"store-before-commit:{n}" for n in (3, 6, 10)]
-    + [f"store-after-commit:{n}" for n in (2, 5, 9)]
-    + ["spool-after-sync:1", "spool-after-sync:2"]
-    + ["asset-before-row:2", "asset-after-row:1", "track-before-index:1", "job-after-row:1"]
-)
+#: One after another, each for the server that the last one left.
+POINTS = {
+    "before a commit": [f"store-before-commit:{n}" for n in (3, 6, 10)],
+    "after a commit": [f"store-after-commit:{n}" for n in (2, 5, 9)],
+    "at a block": ["spool-after-sync:1", "spool-after-sync:2"],
+    "beside the store": [
+        "asset-before-row:2", "asset-after-row:1", "track-before-index:1", "job-after-row:1"
+    ],
+}  # fmt: skip
 
 
 class Workload:
     """Jobs with a kept encoding, uploads and deletions, while `alive()`; what the server acknowledged."""
 
-    def __init__(self, client: Client, folder: Path, alive: Callable[[], bool]) -> None:
-        self.client, self.folder, self.alive = client, folder, alive
+    client: Client
+    alive: Callable[[], bool]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.jobs: dict[str, int] = {}  # name -> seed
         self.assets: list[str] = []
         self.round = 0
@@ -113,43 +118,48 @@ def check_files(server: Server) -> None:
     assert {p.name for p in (server.data / "spool").iterdir()} <= jobs
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_the_gateway_dies_at_a_write(tmp_path: Path, point: str) -> None:
+def until_it_dies(server: Server, point: str, work: Workload) -> None:
+    """Starts the server to die at `point`, and gives it work until it has; nothing of it runs on."""
+    server.settings["fail_point"] = point
+    (server.data / "server.json").unlink(missing_ok=True)
+    process, pids = server.launch(), set[int]()
+    eventually(lambda: (server.data / "server.json").exists() or process.poll() is not None, 30)
+    if process.poll() is None:
+        server.address = json.loads((server.data / "server.json").read_text())["address"]
+        with server.client(patience_s=0.5) as client:
+            work.client, work.alive = client, lambda: process.poll() is None
+            while process.poll() is None:
+                pids |= {p.pid for p in server.children()}
+                work.turn()
+                time.sleep(0.05)
+    process.wait(10)
+    assert process.returncode == -signal.SIGKILL, point
+    eventually(lambda: no_orphans(pids), 5)
+    assert {name.removeprefix("jobs/") for name in work.jobs} <= set(check_store(server)), point
+
+
+@pytest.mark.parametrize("where", POINTS)
+def test_the_gateway_dies_at_a_write(tmp_path: Path, where: str) -> None:
     """Faults 22, 23 and 41: what was acknowledged is there, states are legal, nothing runs on."""
     server = Server(tmp_path)
-    server.settings["fail_point"] = point
-    process = server.launch()
-    pids: set[int] = set()
-    work: Workload | None = None
+    work = Workload(tmp_path)
     try:
-        eventually(lambda: (server.data / "server.json").exists() or process.poll() is not None, 30)
-        if process.poll() is None:
-            server.address = json.loads((server.data / "server.json").read_text())["address"]
-            with server.client(patience_s=0.5) as client:
-                work = Workload(client, tmp_path, lambda: process.poll() is None)
-                while process.poll() is None:
-                    pids |= {p.pid for p in server.children()}
-                    work.turn()
-                    time.sleep(0.05)
-        process.wait(10)
-        assert process.returncode == -signal.SIGKILL
-        eventually(lambda: no_orphans(pids), 5)
-        acknowledged = set(work.jobs) if work is not None else set()
-        assert {name.removeprefix("jobs/") for name in acknowledged} <= set(check_store(server))
+        for point in POINTS[where]:
+            until_it_dies(server, point, work)
+            server.address = "127.0.0.1:0"
         server.settings["fail_point"] = ""
         server.start()
         with server.client() as client:
             assert health(client, "")
-            for name in acknowledged:
+            for name, seed in work.jobs.items():
                 generation = client.watch(name, encoding="png")
                 got = [(generation.attempt, frame) for frame in generation.frames()]
                 last = [Image.open(BytesIO(f.data)) for attempt, f in got if attempt == generation.attempt]
                 assert len(last) == 6
                 for i, made in enumerate(last):
-                    assert np.array_equal(made, picture(work.jobs[name], i, 64, 48))
-            if work is not None:
-                names = asset_service_pb2.CheckAssetsRequest(names=work.assets)
-                assert not client.call(client.asset_calls.CheckAssets, names).missing
+                    assert np.array_equal(made, picture(seed, i, 64, 48))
+            names = asset_service_pb2.CheckAssetsRequest(names=work.assets)
+            assert not client.call(client.asset_calls.CheckAssets, names).missing
             eventually(lambda: health(client, "wancore.v1.JobService"), 3 * 10 * timing("worker_beat_s"))
         assert server.stop() == 0
         check_store(server)
@@ -221,38 +231,44 @@ def test_index_rows_past_the_spool_are_cut(tmp_path: Path) -> None:
         server.end()
 
 
-def test_a_locked_store_delays_writes_and_not_reads(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Client]]:
+    with running(tmp_path_factory.mktemp("impatient"), store_busy_s=0.4) as pair:
+        yield pair
+
+
+def test_a_locked_store_delays_writes_and_not_reads(impatient: tuple[Server, Client]) -> None:
     """Fault 25."""
-    with running(tmp_path, store_busy_s=0.5) as (server, client):
-        done = client.create(family="faulty", frames=1)
-        client.watch(done.name).wait()
-        lock = sqlite3.connect(server.data / "store.db", isolation_level=None)
-        lock.execute("BEGIN IMMEDIATE")
-        assert client.job(done.name).state == State.STATE_SUCCEEDED
-        assert len(list(client.jobs())) == 1
-        from wancore_proto.v1 import job_service_pb2 as pb
+    server, client = impatient
+    done = client.create(family="faulty", frames=1)
+    client.watch(done.name).wait()
+    lock = sqlite3.connect(server.data / "store.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    assert client.job(done.name).state == State.STATE_SUCCEEDED
+    assert len(list(client.jobs())) == 1
+    from wancore_proto.v1 import job_service_pb2 as pb
 
-        request = pb.CreateJobRequest(spec=job_pb2.JobSpec(family="families/faulty"))
-        with pytest.raises(Unavailable) as caught:
-            client.call(client.job_streams.CreateJob, request)
-        assert caught.value.reason == "STORE_BUSY" and caught.value.retry_s
-        lock.execute("ROLLBACK")
-        lock.close()
-        assert client.generate(family="faulty", frames=1).wait().state == State.STATE_SUCCEEDED
+    request = pb.CreateJobRequest(spec=job_pb2.JobSpec(family="families/faulty"))
+    with pytest.raises(Unavailable) as caught:
+        client.call(client.job_streams.CreateJob, request)
+    assert caught.value.reason == "STORE_BUSY" and caught.value.retry_s
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert client.generate(family="faulty", frames=1).wait().state == State.STATE_SUCCEEDED
 
 
-def test_a_store_locked_while_a_job_runs(tmp_path: Path) -> None:
+def test_a_store_locked_while_a_job_runs(impatient: tuple[Server, Client]) -> None:
     """Fault 25: what a worker told while the store was locked is not lost with the job."""
-    with running(tmp_path, store_busy_s=0.3) as (server, client):
-        job = client.create(family="faulty", frames=20, params={"block_s": 0.05})
-        eventually(lambda: client.job(job.name).frame_count >= 4)
-        lock = sqlite3.connect(server.data / "store.db", isolation_level=None)
-        lock.execute("BEGIN IMMEDIATE")
-        time.sleep(10.0 if DEFAULTS else 1.0)
-        lock.execute("ROLLBACK")
-        lock.close()
-        result = client.watch(job.name).wait()
-        assert result.state == State.STATE_SUCCEEDED and result.frame_count == 20
+    server, client = impatient
+    job = client.create(family="faulty", frames=20, params={"block_s": 0.05})
+    eventually(lambda: client.job(job.name).frame_count >= 4)
+    lock = sqlite3.connect(server.data / "store.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    time.sleep(10.0 if DEFAULTS else 1.0)
+    lock.execute("ROLLBACK")
+    lock.close()
+    result = client.watch(job.name).wait()
+    assert result.state == State.STATE_SUCCEEDED and result.frame_count == 20
 
 
 def test_no_new_work_on_a_full_disk(tmp_path: Path) -> None:
@@ -392,26 +408,6 @@ def request_for(family: str) -> Any:
     from wancore_proto.v1 import job_service_pb2
 
     return job_service_pb2.CreateJobRequest(spec=job_pb2.JobSpec(family=f"families/{family}"))
-
-
-def test_a_hundred_equal_calls_make_one_job(tmp_path: Path) -> None:
-    """Fault 13."""
-    import uuid
-
-    with running(tmp_path) as (_, client):
-        request_id, names, lock = str(uuid.uuid4()), set(), threading.Lock()
-
-        def call(each: Client) -> None:
-            job = each.create("one", family="faulty", frames=1, request_id=request_id)
-            with lock:
-                names.add(job.name)
-
-        threads = [threading.Thread(target=call, args=(client,)) for _ in range(100)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(names) == 1 and len(list(client.jobs())) == 1
 
 
 def test_a_torn_log_of_the_store(tmp_path: Path) -> None:

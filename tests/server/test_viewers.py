@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -154,24 +155,32 @@ def test_many_viewers_and_one_that_stalls(tmp_path: Path) -> None:
         stalled.close()
 
 
-def test_too_many_viewers_are_refused(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Client]]:
+    with running(tmp_path_factory.mktemp("few"), max_viewers=2, log_prompts=True) as pair:
+        yield pair
+
+
+def test_too_many_viewers_are_refused(few: tuple[Server, Client]) -> None:
+    _, client = few
     from wancore_client import Refused
     from wancore_client.stream import RESUMABLE
 
-    with running(tmp_path, max_viewers=2) as (_, client):
-        job = client.create(family="faulty", steps=20, params={"step_s": 0.1}).name
-        watching = [iter(client.watch(job).events) for _ in range(2)]
-        for events in watching:
-            next(events)
-        import grpc
-        from wancore_client.errors import api_error
-        from wancore_proto.v1 import job_service_pb2
+    job = client.create(family="faulty", steps=20, params={"step_s": 0.1}).name
+    watching = [iter(client.watch(job).events) for _ in range(2)]
+    for events in watching:
+        next(events)
+    import grpc
+    from wancore_client.errors import api_error
+    from wancore_proto.v1 import job_service_pb2
 
-        with pytest.raises(grpc.RpcError) as caught:
-            request = job_service_pb2.WatchJobRequest(name=job)
-            list(client.job_streams.WatchJob(request, metadata=client.connection.metadata))
-        told = api_error(caught.value)
-        assert isinstance(told, Refused) and told.reason == "TOO_MANY_VIEWERS" and told.reason in RESUMABLE
+    with pytest.raises(grpc.RpcError) as caught:
+        request = job_service_pb2.WatchJobRequest(name=job)
+        list(client.job_streams.WatchJob(request, metadata=client.connection.metadata))
+    told = api_error(caught.value)
+    assert isinstance(told, Refused) and told.reason == "TOO_MANY_VIEWERS" and told.reason in RESUMABLE
+    for events in watching:
+        events.close()
 
 
 NETWORK = """
@@ -248,6 +257,32 @@ def test_packets_dropped_both_ways(tmp_path: Path) -> None:
         server.end()
         for name in (a, b):
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+def test_a_viewer_who_comes_late_gets_the_last_preview(client: Client) -> None:
+    job = client.create(family="faulty", steps=3, frames=8, previews=True, params={"block_s": 0.3})
+    eventually(lambda: client.job(job.name).stage == job_pb2.STAGE_DECODING)
+    previews = [e.preview for e in client.watch(job.name).events if e.WhichOneof("event") == "preview"]
+    assert [p.step for p in previews] == [3]
+
+
+def test_how_far_the_slowest_viewer_is_behind(server: Server, client: Client) -> None:
+    generation = client.watch(big_job(client, block_s=0.0))
+    events = iter(generation.events)
+    next(events)
+    eventually(lambda: metric(server, "wancore_viewer_lag_frames") >= 8)
+    generation.close()
+    eventually(lambda: metric(server, "wancore_viewer_lag_frames") == 0)
+
+
+def test_prompts_are_logged_where_the_operator_says_so(few: tuple[Server, Client]) -> None:
+    server, client = few
+    name = client.create("a secret wish", family="faulty", frames=1).name
+    told = [json.loads(line) for line in server.log.read_text().splitlines()]
+    (entry,) = [
+        e for e in told if e.get("message") == "job created" and e["job"] == name.removeprefix("jobs/")
+    ]
+    assert entry["prompt"] == "a secret wish"
 
 
 def test_logs_are_json_and_hold_no_prompt(server: Server, client: Client) -> None:

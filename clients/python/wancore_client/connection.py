@@ -17,7 +17,14 @@ READS = {
     "wancore.v1.JobService": ("GetJob", "ListJobs", "CancelJob", "CreateJob"),
     "wancore.v1alpha.SessionService": ("GetSession", "EndSession"),
     "wancore.v1.AssetService": ("CheckAssets", "GetUpload", "GetAsset"),
-    "wancore.v1.CatalogService": ("GetServerInfo", "ListFamilies", "GetFamily", "ListModels", "ListPlugins"),
+    "wancore.v1.CatalogService": (
+        "GetServerInfo",
+        "ListFamilies",
+        "GetFamily",
+        "ListModels",
+        "ListLoras",
+        "ListPlugins",
+    ),
 }
 
 

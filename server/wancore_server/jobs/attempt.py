@@ -189,6 +189,8 @@ class Attempt:
                 name = job_pb2.Stage.Name(before.stage).removeprefix("STAGE_").lower()
                 metrics.stage.labels(family, name).observe(now - self.stage_since)
                 self.span(name, now - self.stage_since)
+                if before.stage == job_pb2.STAGE_LOADING_MODEL and self.live.model:
+                    metrics.model_load.labels(self.live.model).observe(now - self.stage_since)
             self.stage_since = now
         if stage.stage == job_pb2.STAGE_DECODING:
             stage.step, stage.step_count = before.step, before.step_count

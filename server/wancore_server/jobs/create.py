@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -22,6 +23,8 @@ from wancore_server.names import new_job_id, request_id
 from wancore_server.settings import ServerSettings
 from wancore_server.store import NewJob, RequestIdReused, Store
 from wancore_server.tracing import current_trace, traced
+
+log = logging.getLogger(__name__)
 
 
 class Creation:
@@ -90,6 +93,8 @@ class Creation:
         except RequestIdReused as error:
             raise reused(error.job) from None
         if fresh:
+            asked = {"prompt": settled.prompt} if self.settings.log_prompts else {}
+            log.info("job created", extra={"job": job, "caller": owner, **asked})
             self.dispatcher.enqueue(live)
         return live
 

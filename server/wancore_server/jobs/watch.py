@@ -62,11 +62,19 @@ class Watch:
         self.position = len(live.log.entries)
         if cursor is not None:
             self.go_to(cursor)
-        self.seen_preview = live.preview_number
+        self.seen_preview = live.preview_number - bool(live.preview)  # the last one is still news
         self.seen_queue: job_pb2.QueueUpdate | None = None
         self.init_sent = False
         self.last_sent = time.monotonic()
         self.skipped_from: int | None = None
+
+    @property
+    def behind(self) -> int:
+        """Frames that are there and have not been sent."""
+        if not self.with_frames or self.live.attempt != self.attempt:
+            return 0
+        rest = self.live.log.entries[self.position :]
+        return sum(e.frames.frame_count for e in rest if isinstance(e, Block) and e.attempt == self.attempt)
 
     def go_to(self, cursor: job_service_pb2.Cursor) -> None:
         """Raises `CURSOR_INVALID`."""

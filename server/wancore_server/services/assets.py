@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from google.protobuf import empty_pb2
+from google.rpc import code_pb2
 from wancore_proto.v1 import asset_service_pb2 as pb
-from wancore_proto.v1 import asset_service_pb2_grpc
+from wancore_proto.v1 import asset_service_pb2_grpc, job_pb2
 
 from wancore_server import names
 from wancore_server.assets.keeper import AssetKeeper, Piece, asset_message
-from wancore_server.errors import invalid_field, limit_exceeded, not_found
+from wancore_server.errors import ApiError, invalid_field, limit_exceeded, not_found
+from wancore_server.jobs.ledger import Ledger
 from wancore_server.security.tokens import current_caller
 from wancore_server.services.context import Context
 
@@ -21,8 +23,8 @@ MAX_PIECE = 3 * 2**20
 class AssetServicer(asset_service_pb2_grpc.AssetServiceServicer):
     """Callers see the assets that they uploaded."""
 
-    def __init__(self, keeper: AssetKeeper) -> None:
-        self.keeper = keeper
+    def __init__(self, keeper: AssetKeeper, ledger: Ledger) -> None:
+        self.keeper, self.ledger = keeper, ledger
 
     async def CheckAssets(self, request: pb.CheckAssetsRequest, context: Context) -> pb.CheckAssetsResponse:
         if len(request.names) > MAX_CHECKED:
@@ -60,8 +62,21 @@ class AssetServicer(asset_service_pb2_grpc.AssetServiceServicer):
         digest, owner = names.asset_digest(request.name), current_caller.get().name
         if not await self.keeper.store.assets(owner, [digest]):
             raise not_found("Asset", request.name)
+        users = [live for live in self.ledger.lives.values() if not live.final and live.owner == owner]
+        for live in users:
+            if request.name in inputs_of(live.info.spec):
+                job = f"jobs/{live.id}"
+                raise ApiError(
+                    code_pb2.FAILED_PRECONDITION, "ASSET_IN_USE", f"{job} still needs it", {"job": job}
+                )
         await self.keeper.delete(owner, digest)
         return empty_pb2.Empty()
+
+
+def inputs_of(spec: job_pb2.JobSpec) -> set[str]:
+    """Names of the assets that a job reads."""
+    attached = (name for use in spec.attachments for name in use.inputs.values())
+    return {*spec.inputs.values(), *attached}
 
 
 async def pieces(

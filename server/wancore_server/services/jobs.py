@@ -40,7 +40,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     ) -> None:
         self.creation, self.dispatcher, self.viewing = creation, dispatcher, viewing
         self.store, self.max_viewers, self.delete_files = store, max_viewers, delete_files
-        self.viewers = 0
+        self.watches: set[Watch] = set()
 
     @property
     def ledger(self) -> Ledger:
@@ -103,19 +103,25 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         context: Context,
     ) -> None:
         check_view(view)
-        if self.viewers >= self.max_viewers:
+        if len(self.watches) >= self.max_viewers:
             self.dispatcher.start_grace(live)
             raise exhausted("TOO_MANY_VIEWERS", f"{self.max_viewers} streams are open", "viewers", 2)
-        self.viewers += 1
-        self.viewing.metrics.viewers.set(self.viewers)
+        watch = Watch(live, view, cursor, self.viewing, context.write)
+        self.watches.add(watch)
+        self.viewing.metrics.viewers.set(len(self.watches))
         self.dispatcher.watched(live)
         try:
             with traced("send", job=live.id):
-                await Watch(live, view, cursor, self.viewing, context.write).run()
+                await watch.run()
         finally:
-            self.viewers -= 1
-            self.viewing.metrics.viewers.set(self.viewers)
+            self.watches.discard(watch)
+            self.viewing.metrics.viewers.set(len(self.watches))
             self.dispatcher.left(live)
+
+    @property
+    def lag(self) -> int:
+        """Frames that the slowest viewer is behind."""
+        return max((watch.behind for watch in self.watches), default=0)
 
     async def CancelJob(self, request: job_service_pb2.CancelJobRequest, context: Context) -> job_pb2.Job:
         live = await self.opened(request.name)

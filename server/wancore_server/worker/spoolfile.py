@@ -51,13 +51,14 @@ class SpoolFile:
         self.await_room(self.size + frames.nbytes)
         offset, crcs = self.size, []
         for frame in frames:
-            data = memoryview(np.ascontiguousarray(frame).tobytes())
+            data: Any = np.ascontiguousarray(frame).reshape(-1)  # no copy: a frame may have many megabytes
+            data.setflags(write=False)  # as the checksum wants it
             try:
-                write_all(self.descriptor, data)
+                write_all(self.descriptor, memoryview(data))
             except OSError:
                 os.ftruncate(self.descriptor, self.size)  # a full disk: no part of a frame stays
                 raise
-            crcs.append(google_crc32c.value(data.obj))
+            crcs.append(google_crc32c.value(data))
             self.size += len(data)
         return wire_pb2.BlockWritten(
             first_frame=index, frame_count=count, offset_bytes=offset, width=width, height=height, crc32c=crcs
