@@ -28,6 +28,7 @@ from benchmarks.gpu import describe as state
 from wancore.checkpoints.open import open_view
 from wancore.kernels.attention import Attention, sdpa
 from wancore.lora.applied import Lora
+from wancore.lora.choose import Mode
 from wancore.lora.held import Shelf
 from wancore.lora.originals import Originals, Place
 from wancore.lora.runtime import LoraOptions, Target, apply_loras
@@ -156,8 +157,22 @@ def describe(setup: Setup) -> None:
 def run(setup: Setup, folder: Path) -> None:
     files = [write_lora(setup, folder / f"{i}.safetensors", seed=i) for i in range(2)]
     table, timer = Table(), Timer(setup)
-    ours(setup, files, folder, table, timer)
+    base = model(setup)
+    source = folder / "base.safetensors"
+    save_file({name: p.detach().cpu() for name, p in base.named_parameters()}, str(source))
+    forwards(setup, base, "bf16", files, table, timer)
+    change(setup, Target(base, originals=Originals("device")), files, "device", table)
     peer(setup, files[0], table, timer)
+    places: tuple[Place, ...] = ("host", "file")
+    for place in places:
+        target = Target(base, originals=Originals(place, source=open_view(source)))
+        change(setup, target, files, place, table)
+    use_fp8(base, setup.device)
+    join_linears(base)
+    forwards(setup, base, "fp8 rows", files, table, timer)
+    for place in ("device", *places):
+        target = Target(base, originals=Originals(place, master=open_view(source)))
+        change(setup, target, files, f"{place}, from the bf16 master", table)
 
 
 def write_lora(setup: Setup, path: Path, seed: int) -> Path:
@@ -201,30 +216,18 @@ def forward(setup: Setup, made: WanTransformer) -> Callable[[], Tensor]:
     return lambda: predict(made, inputs)
 
 
-def ours(setup: Setup, files: list[Path], folder: Path, table: Table, timer: Timer) -> None:
-    base = model(setup)
-    source = folder / "base.safetensors"
-    save_file({name: p.detach().cpu() for name, p in base.named_parameters()}, str(source))
-    plain = table.add("bf16, no LoRA", timer(forward(setup, base)))
-    for mode in ("merged", "on-the-fly", "streaming"):
-        with apply_loras(base, [lora(files[0])], LoraOptions(mode)) as applied:  # type: ignore[arg-type]
+def forwards(
+    setup: Setup, base: WanTransformer, name: str, files: list[Path], table: Table, timer: Timer
+) -> None:
+    plain = table.add(f"{name}, no LoRA", timer(forward(setup, base)))
+    modes: tuple[Mode, ...] = ("merged", "on-the-fly", "streaming")
+    for mode in modes[: 3 if name == "bf16" else 2]:
+        with apply_loras(base, [lora(files[0])], LoraOptions(mode)) as applied:
             note = applied.describe().splitlines()[-1].removeprefix("LoRA: ")
-            table.add(f"bf16, {mode}", timer(forward(setup, base)), plain, note)
-    with apply_loras(base, [lora(f) for f in files], LoraOptions("on-the-fly")):
-        table.add("bf16, on-the-fly, two LoRAs", timer(forward(setup, base)), plain)
-    table.add("bf16, no LoRA, again", timer(forward(setup, base)), plain)
-    places: tuple[Place, ...] = ("device", "host", "file")
-    for place in places:
-        change(setup, Target(base, originals=Originals(place, source=open_view(source))), files, place, table)
-    use_fp8(base, setup.device)
-    join_linears(base)
-    plain = table.add("fp8 rows, no LoRA", timer(forward(setup, base)))
-    with apply_loras(base, [lora(files[0])], LoraOptions("on-the-fly")):
-        table.add("fp8 rows, on-the-fly", timer(forward(setup, base)), plain)
-    table.add("fp8 rows, no LoRA, again", timer(forward(setup, base)), plain)
-    for place in places:
-        master = Originals(place, master=open_view(source))
-        change(setup, Target(base, originals=master), files, f"{place}, from the bf16 master", table)
+            table.add(f"{name}, {mode}", timer(forward(setup, base)), plain, note)
+    with apply_loras(base, [lora(file) for file in files], LoraOptions("on-the-fly")):
+        table.add(f"{name}, on-the-fly, two LoRAs", timer(forward(setup, base)), plain)
+    table.add(f"{name}, no LoRA, again", timer(forward(setup, base)), plain)
 
 
 def lora(path: Path) -> Lora:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.lora.adapters import lora, low_rank, model, velocity, write
+from tests.quant.formats import holding
 from tests.transformer.models import noise, relative
 from wancore.checkpoints.open import open_view
 from wancore.lora.applied import AppliedLoras
@@ -73,6 +75,7 @@ FORMATS: dict[str, Maker] = {
     "nvfp4": blocks("nvfp4"),
     "mxfp8": blocks("mxfp8"),
 } | {name: ggml(name) for name in GGML_TYPES}
+FORMATS |= {name: partial(holding, name) for name in ("nvfp4 low first", "int4 zeros", "int4 codebook")}
 
 
 def quantised(make: Maker) -> WanTransformer:
