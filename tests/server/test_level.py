@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -20,6 +22,12 @@ def test_growth_is_over_the_first_level(share: float, least: int, first: int, la
         grown = size > first + share * first and size > first + least
         assert level.over(("a",), "process", size) == grown
         assert not MemoryLevel(share, least).over(("b",), "process", size)  # other models: another level
+
+
+def test_asking_while_torch_is_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beats are sent from a thread of their own, also in this moment."""
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    assert device_memory() == {}
 
 
 @pytest.mark.skipif(not Path("/dev/nvidia0").exists(), reason="needs an NVIDIA GPU")

@@ -23,7 +23,8 @@ def device_memory() -> dict[str, int]:
     driver is not called, since this is asked from beside the computation.
     """
     torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+    cuda = getattr(torch, "cuda", None)  # not there while another thread is still importing torch
+    if torch is None or cuda is None or not cuda.is_initialized():
         return {}
     used = [i for i in range(torch.cuda.device_count()) if torch.cuda.memory_reserved(i)]
     return {
