@@ -28,6 +28,7 @@ FPS = 16
 KL_WEIGHT = 1e-4
 RATE = 2e-3
 RowsNorm = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Tensor], tuple[Tensor, Tensor]]  # video -> the loss, and the mean squared error in it
 CANVAS = 128  # clips are drawn at this size, then cut
 
 #: (share of the time until which, frames, side of the cut, clips at a time)
@@ -105,14 +106,18 @@ def loss_of(network: VaeNetwork, video: Tensor) -> tuple[Tensor, Tensor]:
     error = decode(network, sampled.to(dtype)).float() - video
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
     squared = error.square().mean()
-    return 2 * squared + 0.3 * error.abs().mean() + KL_WEIGHT * divergence, squared
+    return pixel_loss(error) + KL_WEIGHT * divergence, squared
+
+
+def pixel_loss(error: Tensor) -> Tensor:
+    return 2 * error.square().mean() + 0.3 * error.abs().mean()
 
 
 class Pass:
     """Loss and gradients of one batch of a fixed shape; on a GPU recorded once and replayed."""
 
-    def __init__(self, network: VaeNetwork, master: Master, like: Tensor) -> None:
-        self.network, self.input = network, like.clone()
+    def __init__(self, loss: Loss, master: Master, like: Tensor) -> None:
+        self.loss_of, self.input = loss, like.clone()
         self.graph: torch.cuda.CUDAGraph | None = None
         if like.is_cuda:
             self.record(master)
@@ -123,12 +128,12 @@ class Pass:
         with torch.cuda.stream(side):
             for _ in range(3):
                 master.forget_gradients()
-                loss_of(self.network, self.input)[0].backward()
+                self.loss_of(self.input)[0].backward()
         torch.cuda.current_stream().wait_stream(side)
         master.forget_gradients()
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
-            loss, self.squared = loss_of(self.network, self.input)
+            loss, self.squared = self.loss_of(self.input)
             loss.backward()
 
     def __call__(self, master: Master, video: Tensor) -> Tensor:
@@ -138,7 +143,7 @@ class Pass:
             self.graph.replay()
             return self.squared
         master.forget_gradients()
-        loss, squared = loss_of(self.network, self.input)
+        loss, squared = self.loss_of(self.input)
         loss.backward()
         return squared.detach()
 
@@ -222,7 +227,7 @@ def train_vae(
         video = draw_clips(rng, max(count // shrink, 1), frames, device, side, wild=0.03)
         if side not in passes:
             passes.clear()
-            passes[side] = Pass(network, master, video)
+            passes[side] = Pass(partial(loss_of, network), master, video)
         squared = passes[side](master, video)
         master.set_rate(rate_at(progress, steps))
         master.step()

@@ -122,23 +122,14 @@ def batch_count(size: ClipSize, effort: Effort) -> int:
 
 
 class TrainingStep:
-    """One step on clips of one store, from drawing them to the update; with a `pool` recorded and replayed.
+    """One step: `loss` draws a batch and gives its loss [], then the update; with a `pool` recorded once,
+    all of it, and replayed.
 
     The recordings share the pool's memory, since only one of them runs at a time.
     """
 
-    def __init__(
-        self,
-        models: FlowModels,
-        master: Master,
-        store: Store,
-        effort: Effort,
-        shift: Tensor,
-        pool: Any,
-        run: BlockForward | None,
-    ) -> None:
-        self.models, self.master, self.store, self.shift = models, master, store, shift
-        self.count, self.pool, self.run_block = batch_count(store.size, effort), pool, run
+    def __init__(self, loss: Callable[[], Tensor], master: Master, pool: Any) -> None:
+        self.loss_of, self.master, self.pool = loss, master, pool
         self.graph: torch.cuda.CUDAGraph | None = None
         if pool is not None:
             self.record()
@@ -161,8 +152,7 @@ class TrainingStep:
 
     def run(self) -> None:
         self.master.forget_gradients()
-        clean, ids = self.store.draw(self.count, NO_TEXT)
-        loss = flow_loss(self.models, clean, ids, self.shift, self.run_block)
+        loss = self.loss_of()
         loss.backward()
         self.loss = loss.detach()
         self.master.step()
@@ -229,22 +219,29 @@ class FlowTraining:
         self.shift = torch.full((), SHIFTS[0], device=device)
         recorded = effort.record and device.type == "cuda"
         self.pool = torch.cuda.graph_pool_handle() if recorded else None
-        self.steps: list[TrainingStep] = []
+        self.steps: list[tuple[Store, TrainingStep]] = []
 
     def add(self, size: ClipSize, run_block: BlockForward | None = None) -> None:
         """Takes up clips of a size; where compiled blocks fail, plain ones do."""
         store = self.make_store(size)
-        fixed = (self.models, self.master, store, self.effort, self.shift, self.pool)
         began = time.monotonic()
         try:
-            step = TrainingStep(*fixed, run_block)
+            step = TrainingStep(self.loss_from(store, run_block), self.master, self.pool)
         except Exception as error:  # whatever a compiler may raise: the training must go on
             if run_block is None:
                 raise
             self.say(f"flow: compiled blocks failed, going on with plain ones: {str(error)[:2000]}")
-            step = TrainingStep(*fixed, None)
-        self.steps.append(step)
+            step = TrainingStep(self.loss_from(store, None), self.master, self.pool)
+        self.steps.append((store, step))
         self.say(f"flow: {size} recorded in {time.monotonic() - began:.0f} s, {len(store.latents)} places")
+
+    def loss_from(self, store: Store, run_block: BlockForward | None) -> Callable[[], Tensor]:
+        count = batch_count(store.size, self.effort)
+
+        def loss() -> Tensor:
+            return flow_loss(self.models, *store.draw(count, NO_TEXT), self.shift, run_block)
+
+        return loss
 
     def train(
         self,
@@ -269,17 +266,17 @@ class FlowTraining:
                 for size in others:
                     self.add(size)
             self.set_point(point, done)
-            shares = np.array([step.store.size.share for step in self.steps])
-            step = self.steps[int(rng.choice(len(shares), p=shares / shares.sum()))]
+            shares = np.array([store.size.share for store, _ in self.steps])
+            store, step = self.steps[int(rng.choice(len(shares), p=shares / shares.sum()))]
             if done % effort.every == 0:
-                renewal(step.store)
+                renewal(store)
             smooth.lerp_(step(), 0.01 if done > 100 else 0.2)
             done += 1
             if done % 50 == 0 and (now := time.monotonic()) - told > 20:
                 loss, rate = float(smooth), (done - done_then) / (time.monotonic() - told)
                 self.say(
                     f"flow {now - began:5.0f} s, at {point:.3f}, step {done}: loss {loss:.4f}, "
-                    f"{rate:.1f} steps/s, {sum(s.store.renewed for s in self.steps)} clips drawn"
+                    f"{rate:.1f} steps/s, {sum(s.renewed for s, _ in self.steps)} clips drawn"
                 )
                 told, done_then = now, done
                 if now - looked > 150:

@@ -75,8 +75,11 @@ def fresh_vae() -> VaeNetwork:
 
 
 def fresh_transformer() -> WanTransformer:
+    return initialised(WanTransformer(TRANSFORMER))
+
+
+def initialised(model: WanTransformer) -> WanTransformer:
     """Xavier linears, gates that start near zero, an output that starts at zero."""
-    model = WanTransformer(TRANSFORMER)
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tools.tiny.learn.autoencoder import psnr, quick_norms, save, statistics, train_vae, with_statistics
+from tools.tiny.learn.decoder import train_decoder
 from tools.tiny.learn.flow import Effort, FlowModels, FlowTraining, make_master, make_models
 from tools.tiny.learn.latents import MAIN, OTHERS, ClipSize, Store
 from tools.tiny.learn.master import Master
@@ -60,6 +61,14 @@ def make_vae(shop: Workshop, seconds: float, shrink: int = 1) -> None:
     shop.say(f"vae: {quality:.2f} dB on held-back clips, as stored")
 
 
+def finish_decoder(shop: Workshop, seconds: float, shrink: int = 1) -> None:
+    """Trains the decoder further, on what the encoder gives for faces as well; latents stay as they are."""
+    network = train_decoder(load_network(shop), seconds, shop.device, shop.say, shrink)
+    save(network, shop.folder / VAE_FILE)
+    quality = psnr(load_network(shop), shop.device, max(24 // shrink, 4))
+    shop.say(f"decoder: {quality:.2f} dB on held-back clips, as stored")
+
+
 def load_network(shop: Workshop, dtype: torch.dtype = torch.float32) -> VaeNetwork:
     network = fresh_vae()
     network.load_state_dict(load_file(shop.folder / VAE_FILE))
@@ -93,8 +102,8 @@ def make_flow(shop: Workshop, effort: Effort, seed: int = 1) -> None:
         store = Store(
             size, capacity, network, normalise, models.captions, shop.device, seed * 100 + size.tokens
         )
-        while store.renewed < capacity // 5:
-            store.accept(store.prepare(min(16, capacity // 5)))
+        while store.renewed < capacity // 4:
+            store.accept(store.prepare(min(16, capacity // 4)))
         return store
 
     with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
