@@ -23,7 +23,8 @@ from wancore.plugins.family import FamilyBase
 from wancore.plugins.inputs import check_roles, parse_parameters
 from wancore.request import parse_request
 
-PAGE = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text(encoding="utf-8")
+PAGE_FILE = Path(__file__).parents[2] / "docs" / "hooks.md"
+PAGE = PAGE_FILE.read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"```python\n# example: (\w+)\n(.*?)```", PAGE, re.DOTALL))
 HOOKS = [
     name
@@ -36,6 +37,7 @@ HOOKS = [
 def plugin(hook: str) -> types.ModuleType:
     """The example as the module of an installed plugin."""
     module = types.ModuleType(f"example_{hook}")
+    module.__file__ = str(PAGE_FILE)
     exec(compile(EXAMPLES[hook], f"docs/hooks.md:{hook}", "exec"), module.__dict__)
     return module
 
@@ -54,6 +56,12 @@ def collected(request) -> list:
 def test_every_hook_has_a_section_and_an_example(hook):
     assert f"\n## {hook}\n" in PAGE
     assert plugin(hook).WANCORE_API[0] <= hookspecs.API <= plugin(hook).WANCORE_API[1]
+
+
+@pytest.mark.parametrize("collected", ["wancore_models"], indirect=True)
+def test_model(collected):
+    (model,) = collected
+    assert (model.name, model.family) == ("my-small-model", "my-family") and model.folder.name == "model"
 
 
 @pytest.mark.parametrize("collected", ["wancore_families"], indirect=True)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tools.tiny.learn.flow import float8_names
 from tools.tiny.learn.sizes import TRANSFORMER, fresh_transformer
-from tools.tiny.learn.stages import FLOW_FILE, TOKENIZER_FILE, VAE_FILE
+from tools.tiny.learn.stages import FLOW_FILE, TEXT_FILE, TOKENIZER_FILE, VAE_FILE
 
 TRANSFORMER_NAME = "diffusion_pytorch_model.safetensors"
 VAE_NAME, TEXT_NAME = "vae.safetensors", "text_encoder.safetensors"
@@ -61,9 +61,9 @@ def config() -> dict[str, Any]:
                 "height": 128,
                 "frames": 33,
                 "fps": 16,
-                "steps": 12,
-                "shift": 3.0,
-                "guidance": [5.0],
+                "steps": 14,
+                "shift": 5.0,
+                "guidance": [4.0],
                 "negative_prompt": "",
             }
         },
@@ -73,9 +73,8 @@ def config() -> dict[str, Any]:
 def export(trained: Path, folder: Path) -> int:
     """Writes the model folder; the bytes of its weights."""
     (folder / "tokenizer").mkdir(parents=True, exist_ok=True)
-    weights = load_file(trained / FLOW_FILE)
-    save_file(transformer_weights(weights), folder / TRANSFORMER_NAME, HEADER)
-    save_file(text_weights(weights), folder / TEXT_NAME, HEADER)
+    save_file(transformer_weights(load_file(trained / FLOW_FILE)), folder / TRANSFORMER_NAME, HEADER)
+    save_file(text_weights(load_file(trained / TEXT_FILE)), folder / TEXT_NAME, HEADER)
     save_file(load_file(trained / VAE_FILE), folder / VAE_NAME, HEADER)
     tokenizer = (trained / TOKENIZER_FILE).read_text(encoding="utf-8")
     (folder / "tokenizer" / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
@@ -86,21 +85,16 @@ def export(trained: Path, folder: Path) -> int:
 def transformer_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Under upstream's names, which are ours; the large matrices as float8 e4m3, as they were trained."""
     small = set(float8_names(fresh_transformer()))
-    own = under(weights, "transformer.")
-    return {n: t.to(torch.float8_e4m3fn) if n in small else t.half() for n, t in own.items()}
+    return {n: t.to(torch.float8_e4m3fn) if n in small else t.half() for n, t in weights.items()}
 
 
 def text_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     found = {}
-    for name, tensor in under(weights, "text.").items():
+    for name, tensor in weights.items():
         for theirs, ours in TEXT_NAMES:
             name = name.replace(theirs, ours)
         found[name.replace("block.", "blocks.", 1) if name.startswith("block.") else name] = tensor.half()
     return found
-
-
-def under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in weights.items() if name.startswith(prefix)}
 
 
 def main() -> None:

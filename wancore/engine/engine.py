@@ -12,6 +12,7 @@ import torch
 from wancore.checkpoints.layout import find_parts
 from wancore.checkpoints.models_tree import find_model, find_part
 from wancore.checkpoints.parts import Parts
+from wancore.embedded import embedded_for, embedded_models, embedded_parts
 from wancore.encoders.cache import PromptCache
 from wancore.engine.generation import Generation
 from wancore.engine.loras import LoraUse, check_loras
@@ -109,8 +110,11 @@ class Engine:
     def parts(self, request: Request) -> Parts:
         name = request.model or self.settings.model
         if name is None:
-            raise InvalidInput("model", None, "a model folder or file, or a name under the models folder")
-        parts = find_parts(self.locate(name), self.settings.models)
+            parts = embedded_parts(embedded_for(self.plugins, request.family))
+        else:
+            path = self.locate(name)
+            embedded = [m for m in embedded_models(self.plugins) if m.folder == path]
+            parts = embedded_parts(*embedded) if embedded else find_parts(path, self.settings.models)
         for part, chosen in self.settings.chosen_parts.items():
             parts = parts.given(part, find_part(self.settings.models, part, chosen))
         return parts

@@ -14,6 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
+    from wancore.embedded import EmbeddedModel
     from wancore.kernels.attention import Backend
     from wancore.parity.kind import Kind
     from wancore.plugins.family import Family
@@ -42,6 +43,12 @@ def wancore_solvers() -> Iterable[SolverSpec]:
 @hookspec
 def wancore_methods() -> Iterable[MethodSpec]:
     """Sampling methods (guidance variants, step caches, rotary tricks), by the name given to `--method`."""
+    raise NotImplementedError
+
+
+@hookspec
+def wancore_models() -> Iterable[EmbeddedModel]:
+    """Small models that come with the plugin: each is used by requests of its family that name none."""
     raise NotImplementedError
 
 

@@ -193,9 +193,11 @@ def plugin(status: PluginStatus) -> catalog_service_pb2.Plugin:
 
 
 def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.ModelFile]:
-    """What stands in the models folder, and the default model wherever it is."""
+    """What stands in the models folder, what comes with the engine and plugins, and the default model
+    wherever it is."""
     from wancore.checkpoints.candidates import checkpoints_in
     from wancore.checkpoints.models_tree import MODEL_FOLDERS
+    from wancore.embedded import embedded_models
 
     names: dict[str, str] = {}
     root = settings.models.resolve() if settings.models is not None and settings.models.is_dir() else None
@@ -207,8 +209,11 @@ def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.Mode
                     names.setdefault(str(relative), str(path))
         for path in repositories(root):
             names.setdefault(path.name, str(path))
-    default = settings.model
-    if default is not None and default not in names:
+    embedded = embedded_models(plugins)
+    for model in embedded:
+        names.setdefault(model.name, str(model.folder))
+    default = settings.model or str(embedded[0].folder)
+    if default not in names and default not in names.values():
         names[Path(default).name] = default
     taken: set[str] = set()
     for name, engine_name in names.items():
@@ -216,7 +221,7 @@ def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.Mode
         model = catalog_service_pb2.Model(
             name=f"models/{id}",
             display_name=name,
-            default_model=default is not None and default in (name, engine_name),
+            default_model=default in (name, engine_name),
             serving=True,
             family=leading_family(settings, plugins, engine_name),
         )
