@@ -97,6 +97,29 @@ def share(seen: Sequence[Seen], prompts: Sequence[Prompt]) -> dict[str, float]:
     return {fact: round(right[fact] / len(prompts), 4) for fact in FACTS}
 
 
+def autoencoder(clips: int = 24) -> dict[str, float]:
+    """The shipped VAE on clips that no training had, and how far a stream is from the whole at once."""
+    import torch
+
+    from tools.tiny.corpus.raster import render
+    from tools.tiny.corpus.scene import Frame, draw_scene
+    from tools.tiny.learn.autoencoder import decode
+    from wancore.embedded import OWN
+    from wancore.vae.load import load_vae
+
+    vae = load_vae(OWN.folder / "vae.safetensors", dtype=torch.float32)
+    rng, found, apart = np.random.default_rng(99_991), [], 0.0
+    for _ in range(clips):
+        video = render([draw_scene(rng, Frame(1.0, 1.0), 33 / 16)], 33, 128, 128)[0]
+        with torch.no_grad():
+            latent = vae.encode(video)
+            whole = decode(vae.network, vae.statistics.denormalise(latent[None]))[0].clamp(-1, 1)
+            stream = torch.cat(list(vae.decoder_stream().steps(latent)), dim=1)
+        found.append(10 * np.log10(4 / float((whole - video).square().mean())))
+        apart = max(apart, float((whole - stream).abs().max()))
+    return {"PSNR, dB": round(float(np.mean(found)), 2), "stream and whole apart by": apart}
+
+
 def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     prompts = [o.prompt for o in outcomes]
     made = [o.made for o in outcomes]
@@ -124,7 +147,7 @@ def main() -> None:
         for i, one in enumerate(pool.map(outcome, prompts, range(len(prompts)))):
             outcomes.append(one)
             print(f"{i + 1}/{len(prompts)} {one.prompt.text}: {one.made}", flush=True)
-    found = json.dumps(figures(outcomes), indent=2)
+    found = json.dumps({**figures(outcomes), "autoencoder": autoencoder()}, indent=2)
     print(found)
     if args.out:
         args.out.write_text(found + "\n", encoding="utf-8")
