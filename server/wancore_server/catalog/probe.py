@@ -210,8 +210,8 @@ def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.Mode
         for path in repositories(root):
             names.setdefault(path.name, str(path))
     embedded = embedded_models(plugins)
-    for model in embedded:
-        names.setdefault(model.name, str(model.folder))
+    for small in embedded:
+        names.setdefault(small.name, str(small.folder))
     default = settings.model or str(embedded[0].folder)
     if default not in names and default not in names.values():
         names[Path(default).name] = default
