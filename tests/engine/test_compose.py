@@ -159,3 +159,12 @@ def test_nothing_is_attached_to_a_denoiser_of_its_own():
         check_claims([(Own(), request), (Other(), request)])
     with pytest.raises(Conflict):
         compose(Conditioning(CANVAS), [("a", Conditioning(denoiser=lambda *given: CANVAS))])
+
+
+def test_channels_are_changed_in_the_order_of_attachment():
+    lead = Conditioning(CANVAS, channels=Channels(torch.ones(4, 3, 4, 4)))
+    twice, more = Conditioning(edit_channels=lambda y: 2 * y), Conditioning(edit_channels=lambda y: y + 1)
+    assert compose(lead, [("b", twice), ("a", more)]).channels.tensor.unique().tolist() == [3]
+    assert compose(lead, [("a", more), ("b", twice)]).channels.tensor.unique().tolist() == [4]
+    with pytest.raises(WancoreError, match="the lead has none"):
+        compose(Conditioning(CANVAS), [("a", more)])

@@ -109,7 +109,9 @@ def compose(lead: Conditioning, attachments: Sequence[tuple[str, Conditioning]])
         owns = other.canvas or other.channels or other.clock or other.plan or other.denoiser
         if owns or other.texts or other.images:
             raise Conflict("the canvas", "the lead", name)
-        if other.edit_channels is not None and channels is not None:
+        if other.edit_channels is not None:
+            if channels is None:
+                raise WancoreError(f"{name} changes the lead's input channels, and the lead has none")
             channels = replace(channels, tensor=other.edit_channels(channels.tensor))
         for slot, variants in other.data.items():
             if slot in data:

@@ -183,7 +183,7 @@ def claim_of(
     view = without_keys(open_view(path), attached)
     claim = decide(recognise(view, families.values()), path, family)
     other = named_otherwise(known_families(peel_prefix(view).view), claim) if family is None else None
-    if other is not None:
+    if other is not None and other.family not in {f.id for f in attached}:
         install = f"install {other.distribution}, or " if other.distribution else ""
         problem = f"has the keys of {claim.family} and the name of {other.family}"
         raise CheckpointError(path, f"{problem}; {install}say --family {claim.family} if that is what it is")
@@ -203,7 +203,8 @@ def lead_family(claim: Claim, families: Mapping[str, Family]) -> Family:
     family = families[claim.family]
     if "lead" not in family.roles:
         leads = ", ".join(f.id for f in families.values() if "lead" in f.roles)
-        raise InvalidInput("family", family.id, f"a family that can lead a request: {leads}")
+        accepted = f"a family that can lead a request: {leads}; {family.id} is one to attach"
+        raise InvalidInput("family", family.id, accepted)
     return family
 
 
