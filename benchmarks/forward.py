@@ -70,7 +70,7 @@ def ours(
             time = milliseconds(lambda: predict(model, inputs))  # noqa: B023
             line += f" ours {time:.0f}, peak {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
         print(line, flush=True)
-        if "profile" in parts:
+        if "profile" in parts and size is sizes[0]:
             profile(lambda: predict(model, inputs), f"{name}-{size.tokens}", trace)  # noqa: B023
 
 

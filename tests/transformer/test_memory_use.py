@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -75,3 +76,28 @@ def test_the_measure_sees_modulation_per_row() -> None:
     with largest() as seen:
         torch.ones(6, 96)[None].expand(50, 6, 96) + torch.zeros(50, 1, 1)
     assert seen.elements == 50 * 6 * 96
+
+
+@torch.no_grad()
+def test_few_tensors_of_all_rows_are_held_at_once() -> None:
+    """Of S x D each: the model's input and, in a feed-forward, the stream, its input, its hidden layer of
+    two, and its result; nothing of the block before, nothing of attention."""
+    model = tiny(dim=48, ffn_dim=96, num_layers=3).requires_grad_(False)
+    scene = Scene(model, Canvas(4, 8, 8))
+    size, held = 4 * 256 * 48, []
+
+    def storages() -> dict[int, int]:
+        tensors = (t for t in gc.get_objects() if type(t) is torch.Tensor)
+        return {
+            s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors) if s.nbytes() >= size
+        }
+
+    others = storages()
+
+    def count(*arguments: Any) -> None:
+        held.append(sum(n for pointer, n in storages().items() if pointer not in others) / size)
+
+    for block in model.layers:
+        block.ffn[2].register_forward_hook(count)
+    scene.predict()
+    assert held[0] <= held[1] == held[2] <= 6

@@ -113,17 +113,20 @@ class WanTransformer(nn.Module):
         skip: Collection[int] = (),
     ) -> Tensor:
         """Runs the blocks: x [S, D] -> [S, D]. `skip`: blocks left out with everything on them."""
-        running = Residual(x, stream.levels)
+        running = [Residual(x, stream.levels)]  # handed over, so that a block's input ends with its use
         for i, block in enumerate(self.layers):
             if i in skip:
                 continue
-            running = running.settled() if chains else running  # which chains read
-            hints = [h for chain in chains if (h := chain.hint(i, running.x)) is not None]
+            if chains:  # which read the stream
+                running.append(running.pop().settled())
+            hints = [h for chain in chains if (h := chain.hint(i, running[0].x)) is not None]
             self.entering(i)
-            running = block.advance(
-                running, e0, stream, keys[i] if keys else None, parts[i] if parts else (), hints
+            running.append(
+                block.advance(
+                    running.pop(), e0, stream, keys[i] if keys else None, parts[i] if parts else (), hints
+                )
             )
-        return running.value()
+        return running.pop().value()
 
     def velocity(self, x: Tensor, e: Tensor, levels: Levels, grid: tuple[int, int, int]) -> Tensor:
         """Canvas rows [n, D] -> velocity [out_dim, F, h, w] float32; `grid` in tokens."""
