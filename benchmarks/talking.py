@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--size", choices=WORKS, required=True)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--root", type=Path, help="keep the model here, and take what is there")
-    parser.add_argument("--parts", default="warm,settled,short")
+    parser.add_argument("--parts", default="floor,warm,settled,short")
     parser.add_argument(
         "--param", action="append", default=[], help="further NAME=VALUE of the server's settings"
     )
@@ -97,6 +97,10 @@ def main() -> None:
         if not root.exists():
             write_model(root, REAL if given.size == "14b" else TINY, work.device)
             print(f"wrote {size_of(root) / 1e9:.1f} GB in {time.monotonic() - started:.0f} s", flush=True)
+        if work.device == "cuda" and "floor" in given.parts:
+            from benchmarks.talking_floor import floor
+
+            print(floor(root, work.steps), flush=True)
         measure(root, Path(folder), work, given)
     if work.device == "cuda":
         from benchmarks.gpu import describe
