@@ -89,13 +89,14 @@ def main() -> None:
     parser.add_argument(
         "--param", action="append", default=[], help="further NAME=VALUE of the server's settings"
     )
+    parser.add_argument("--text-layers", type=int, help="of the text encoder, to write less")
     given = parser.parse_args()
     work = WORKS[given.size]
     with tempfile.TemporaryDirectory(dir=given.root and given.root.parent) as folder:
         root = given.root or Path(folder) / "models"
         started = time.monotonic()
         if not root.exists():
-            write_model(root, REAL if given.size == "14b" else TINY, work.device)
+            write_model(root, REAL if given.size == "14b" else TINY, work.device, 64, given.text_layers)
             print(f"wrote {size_of(root) / 1e9:.1f} GB in {time.monotonic() - started:.0f} s", flush=True)
         if work.device == "cuda" and "floor" in given.parts:
             from benchmarks.talking_floor import floor
@@ -113,7 +114,7 @@ def measure(root: Path, folder: Path, work: Work, given: argparse.Namespace) -> 
     parts = given.parts.split(",")
     extra = dict(text.split("=", 1) for text in given.param)
     with serving(root, folder / "first", work, extra) as client:
-        print("cold:", request(client, inputs, work, work.steps[-1]), flush=True)
+        print("cold, 1 step:", request(client, inputs, work, 1), flush=True)
         for steps in work.steps if "warm" in parts else ():
             for _ in range(given.repeats):
                 print(f"{steps} steps:", request(client, inputs, work, steps), flush=True)
@@ -122,7 +123,7 @@ def measure(root: Path, folder: Path, work: Work, given: argparse.Namespace) -> 
             print(f"{work.steps[-1]} steps, shorter last window:", short, flush=True)
     if "settled" in parts:
         with serving(root, folder / "second", work, {**extra, "WANCORE_STAGE_TIMING": "1"}) as client:
-            request(client, inputs, work, work.steps[-1])
+            request(client, inputs, work, 1)
             for steps in work.steps:
                 print(f"{steps} steps, settled:", request(client, inputs, work, steps), flush=True)
 

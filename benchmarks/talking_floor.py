@@ -34,7 +34,7 @@ def floor(root: Path, steps: tuple[int, ...]) -> str:
 
 
 def forward_floor() -> float:
-    """Milliseconds of all products and attention: the base's, and in each block two of audio, one of image."""
+    """Milliseconds of all products and attention: the base's, and each block's two of audio, one of image."""
     size = SIZES["21504"]
     model = random_model(CONFIG.num_layers, fp8=True)
     return milliseconds(both(products_and_attention(model, size, True), audio_and_image(model, size.frames)))

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -62,10 +64,15 @@ TINY = Scale(
 )  # fmt: skip
 
 
-def write_model(root: Path, scale: Scale, device: str, rank: int = 64) -> str:
-    """Writes the model and a LoRA below `root`, as a folder of models has them; the model's name."""
-    name = "infinitetalk-14b" if scale is REAL else "infinitetalk-tiny"
+def write_model(root: Path, scale: Scale, device: str, rank: int = 64, text_layers: int | None = None) -> str:
+    """Writes the model and a LoRA below `root`, as a folder of models has them; the model's name.
+
+    `text_layers`: fewer than the text encoder has, to write less: a prompt is encoded once.
+    """
+    name = "infinitetalk-14b" if scale.constants else "infinitetalk-tiny"
     out, kind, tokenizer = root / name, kinds.KINDS["i2v"], trained_tokenizer()
+    if text_layers is not None:
+        scale = replace(scale, constants={**scale.constants, "TEXT_LAYERS": text_layers})
     with sized(scale):
         base = shapes.transformer_shapes(kind)
         write_json(out / "config.json", transformer_config(kind))
@@ -180,14 +187,27 @@ def write(
             planned.append((f"{name}_scale", (shape[0], 1), torch.float32))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        write_header(file, planned)
-        for name, shape, kind in planned:
-            scale = name.endswith(".weight_scale")
-            file.write(numbers.scale_of(tensors[name.removesuffix("_scale")]) if scale else
-                       numbers.of(name, shape, kind))  # fmt: skip
+        at = write_header(file, planned)
+        file.flush()
+        with ThreadPoolExecutor(16) as threads:
+            waiting = []
+            for name, shape, kind in planned:
+                scale = name.endswith(".weight_scale")
+                data = numbers.scale_of(tensors[name[:-6]]) if scale else numbers.of(name, shape, kind)
+                waiting.append(threads.submit(write_at, file.fileno(), data, at))
+                at += len(data)
+            for done in waiting:
+                done.result()
 
 
-def write_header(file: BinaryIO, planned: list[tuple[str, tuple[int, ...], torch.dtype]]) -> None:
+def write_at(descriptor: int, data: memoryview, at: int) -> None:
+    while data:
+        count = os.pwrite(descriptor, data, at)
+        data, at = data[count:], at + count
+
+
+def write_header(file: BinaryIO, planned: list[tuple[str, tuple[int, ...], torch.dtype]]) -> int:
+    """Its size in bytes."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     at = 0
     for name, shape, dtype in planned:
@@ -196,4 +216,4 @@ def write_header(file: BinaryIO, planned: list[tuple[str, tuple[int, ...], torch
         at = end
     data = json.dumps(header).encode()
     data += b" " * (-len(data) % 8)
-    file.write(struct.pack("<Q", len(data)) + data)
+    return file.write(struct.pack("<Q", len(data)) + data)
