@@ -62,6 +62,12 @@ class LowRank(Additive):
     def tensors(self) -> tuple[Tensor, ...]:
         return self.down, self.up
 
+    def applied(self, weight: Tensor, strength: float) -> Tensor:
+        if not weight.is_cuda or weight.ndim != 2:
+            return super().applied(weight, strength)
+        up, down = on(self.up, weight.device).flatten(1), on(self.down, weight.device).flatten(1)
+        return torch.addmm(weight, up, down, alpha=strength * self.scale)  # one trip through memory
+
     def matrix(self, shape: Shape, device: torch.device) -> Tensor:
         return (on(self.up, device).flatten(1) @ on(self.down, device).flatten(1)).reshape(shape)
 
