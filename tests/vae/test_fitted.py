@@ -34,12 +34,17 @@ def test_the_history_is_what_a_stream_keeps(version: str) -> None:
         assert counted == int(MARGIN * kept * 4)
 
 
+#: Peaks in GB beside the weights at 512x512 in bfloat16 on an H100: decoding and encoding one latent frame a
+#: pass, and four. Where doubled pixels are stored, on other GPUs, decoding takes more.
+MEASURED = {"2.1": ((1.99, 3.81), (1.45, 3.28)), "2.2": ((1.89, 4.34), (0.70, 1.75))}
+
+
 @pytest.mark.parametrize("version", ["2.1", "2.2"])
-def test_a_real_stream_needs_what_was_measured(version: str) -> None:
-    """Peaks of an H100 in bfloat16 beside the weights, at 512x512."""
-    measured = {"2.1": (2.2 * GB, 4.7 * GB), "2.2": (1.9 * GB, 4.4 * GB)}[version]
-    for step, peak in zip((1, 4), measured, strict=True):
-        assert 0.9 * peak < decoder_need(REAL[version], 512, 512, step, 2).total < 1.4 * peak
+@pytest.mark.parametrize(("index", "step"), [(0, 1), (1, 4)])
+def test_what_is_counted_covers_what_was_measured(version: str, index: int, step: int) -> None:
+    for need, peaks in zip((decoder_need, encoder_need), MEASURED[version], strict=True):
+        counted = need(REAL[version], 512, 512, step, 2).total / GB
+        assert peaks[index] < counted < 1.45 * peaks[index]
 
 
 @settings(deadline=None, max_examples=50)

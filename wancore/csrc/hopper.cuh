@@ -48,6 +48,11 @@ __device__ __forceinline__ void copy_3d(void* to, const CUtensorMap* map, uint64
         : "memory");
 }
 
+// Into the L2 cache only.
+__device__ __forceinline__ void prefetch(const void* line) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(line));
+}
+
 __device__ __forceinline__ void copy_5d(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int y, int z,
                                         int w, int v) {
     asm volatile(

@@ -180,6 +180,22 @@ __global__ void __launch_bounds__(kThreads)
     }
 }
 
+// y [pixels, channels] += bias [channels] + add (or null)
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    add_kernel(Pack<T>* y, const Pack<T>* bias, const Pack<T>* add, int64_t total, int vectors) {
+    constexpr int N = Pack<T>::kSize;
+    for (int64_t i = blockIdx.x * kThreads + threadIdx.x; i < total; i += gridDim.x * kThreads) {
+        Pack<T> value = y[i];
+        const Pack<T> offset = bias[i % vectors], other = add ? add[i] : zeros<T>();
+#pragma unroll
+        for (int k = 0; k < N; ++k)
+            value.values[k] = from_float<T>(to_float(value.values[k]) + to_float(offset.values[k]) +
+                                            to_float(other.values[k]));
+        y[i] = value;
+    }
+}
+
 struct Shortcut {
     int frames, height, width, channels;  // of y
     int x_channels;
@@ -267,6 +283,20 @@ WANCORE_API int wancore_vae_extend(const void* x, const void* gamma, void* histo
     return with_type(dtype, [&](auto zero) {
         return extend<decltype(zero)>(x, gamma, history, out, frames, pixels, channels, past, first, kind, eps,
                                       stream);
+    });
+}
+
+// y [pixels, channels] += bias [channels] + add [pixels, channels], which may be null.
+WANCORE_API int wancore_vae_add(void* y, const void* bias, const void* add, int64_t pixels, int64_t channels,
+                                int64_t dtype, cudaStream_t stream) {
+    return with_type(dtype, [&](auto zero) {
+        using T = decltype(zero);
+        const int64_t vectors = channels / Pack<T>::kSize;
+        if (channels % Pack<T>::kSize || pixels < 1) return cudaErrorInvalidValue;
+        add_kernel<T><<<blocks_for(pixels * vectors), kThreads, 0, stream>>>(
+            static_cast<Pack<T>*>(y), static_cast<const Pack<T>*>(bias), static_cast<const Pack<T>*>(add),
+            pixels * vectors, static_cast<int>(vectors));
+        return cudaGetLastError();
     });
 }
 

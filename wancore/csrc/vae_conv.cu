@@ -115,33 +115,35 @@ __device__ __forceinline__ uint32_t word(const Problem& p, const float (&acc)[kN
 template <typename T>
 __device__ __forceinline__ void write(const Problem& p, const float (&acc)[T::kN / 2], const Place& at, int frame,
                                       int top) {
-    constexpr int kN = T::kN, kWhole = kN / 8 / 4 * 4;
+    constexpr int kN = T::kN, kFours = kN / 32, kScale = T::kUp ? 2 : 1;
     bfloat_t* out = static_cast<bfloat_t*>(p.out);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4, q = lane % 4;
     const int column = at.w + lane / 4;
-    constexpr int kScale = T::kUp ? 2 : 1;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
         const int row = top + 2 * warp + half;
         const bool inside = frame < p.frames && row < p.height && column < p.width;
         const int64_t line = static_cast<int64_t>(frame) * p.height * kScale + row * kScale + at.down;
         const int64_t start = (line * p.width * kScale + column * kScale + at.right) * p.channels_out + at.n;
+        uint4 other[kFours];  // all on their way before the first is needed
 #pragma unroll
-        for (int i = 0; i < kWhole; i += 4) {
-            uint4 value = transposed(word<kN>(p, acc, i, half, at.n, q), word<kN>(p, acc, i + 1, half, at.n, q),
-                                     word<kN>(p, acc, i + 2, half, at.n, q), word<kN>(p, acc, i + 3, half, at.n, q),
-                                     q);
-            if (!inside) continue;
-            const int64_t to = start + (i + q) * 8;
-            if (p.add) {
-                const uint4 other = *reinterpret_cast<const uint4*>(p.add + to);
-                value = make_uint4(sum(value.x, other.x), sum(value.y, other.y), sum(value.z, other.z),
-                                   sum(value.w, other.w));
-            }
-            *reinterpret_cast<uint4*>(out + to) = value;
+        for (int i = 0; i < kFours; ++i) {
+            other[i] = make_uint4(0, 0, 0, 0);
+            if (p.add && inside) other[i] = __ldcs(reinterpret_cast<const uint4*>(p.add + start + (4 * i + q) * 8));
         }
 #pragma unroll
-        for (int i = kWhole; i < kN / 8; ++i) {
+        for (int i = 0; i < kFours; ++i) {
+            uint4 value =
+                transposed(word<kN>(p, acc, 4 * i, half, at.n, q), word<kN>(p, acc, 4 * i + 1, half, at.n, q),
+                           word<kN>(p, acc, 4 * i + 2, half, at.n, q), word<kN>(p, acc, 4 * i + 3, half, at.n, q), q);
+            if (!inside) continue;
+            if (p.add)
+                value = make_uint4(sum(value.x, other[i].x), sum(value.y, other[i].y), sum(value.z, other[i].z),
+                                   sum(value.w, other[i].w));
+            *reinterpret_cast<uint4*>(out + start + (4 * i + q) * 8) = value;
+        }
+#pragma unroll
+        for (int i = 4 * kFours; i < kN / 8; ++i) {
             if (!inside) continue;
             uint32_t value = word<kN>(p, acc, i, half, at.n, q);
             const int64_t to = start + i * 8 + 2 * q;
@@ -191,6 +193,19 @@ __device__ __forceinline__ void copy(const CUtensorMap* x, const CUtensorMap* we
     }
 }
 
+// Calls for what `write` will add while the tile is still being computed.
+template <typename T> __device__ __forceinline__ void prefetch_add(const Problem& p, const Place& at) {
+    for (int i = threadIdx.x; i < T::kFrames * T::kRows * kWidth; i += kConsumers * 128) {
+        const int column = at.w + i % kWidth, row = at.h + i / kWidth % T::kRows;
+        const int frame = at.t + i / kWidth / T::kRows;
+        if (frame >= p.frames || row >= p.height || column >= p.width) continue;
+        const int64_t pixel = (static_cast<int64_t>(frame) * p.height + row) * p.width + column;
+        const bfloat_t* start = p.add + pixel * p.channels_out + at.n;
+        hopper::prefetch(start);
+        hopper::prefetch(start + T::kN - 8);
+    }
+}
+
 template <typename T>
 __device__ __forceinline__ void multiply(const Problem& p, char* stages, uint64_t* full, uint64_t* empty,
                                          int warpgroup) {
@@ -200,6 +215,7 @@ __device__ __forceinline__ void multiply(const Problem& p, char* stages, uint64_
     const int steps = p.channels_in / kChannels * T::kSide;
     int step = 0;
     for (int tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
+        if (p.add) prefetch_add<T>(p, place<T>(p, tile));
         for (int i = 0; i < steps; ++i, ++step) {
             const int s = step % T::kStages;
             hopper::barrier_wait(&full[s], step / T::kStages & 1);
@@ -348,7 +364,7 @@ Problem problem(void* out, const void* bias, const void* add, int64_t frames, in
 }  // namespace
 
 // All pointers aligned to 16 bytes; `bias` and `add` may be null; compute capability 9.0; channels_in a multiple
-// of 32. `planes` 0: channels_out a multiple of 80, 96 or 128, out bfloat16 [frames, height, width, channels_out];
+// of 32. `planes` 0: channels_out a multiple of 80 or 96, out bfloat16 [frames, height, width, channels_out];
 // 1: up to 16, out float32 [channels_out, frames, height, width], no `add`.
 WANCORE_API int wancore_vae_conv(const void* x, const void* weight, const void* bias, const void* add, void* out,
                                  int64_t frames, int64_t height, int64_t width, int64_t channels_in,
@@ -364,10 +380,6 @@ WANCORE_API int wancore_vae_conv(const void* x, const void* weight, const void* 
         if (frames > 2) return launch<Causal<4, 16, 96>>(x, weight, p, stream);
         if (frames == 2) return launch<Causal<2, 16, 96>>(x, weight, p, stream);
         return launch<Causal<1, 32, 96>>(x, weight, p, stream);
-    }
-    if (channels_out % 128 == 0) {
-        if (frames > 1) return launch<Causal<2, 16, 128>>(x, weight, p, stream);
-        return launch<Causal<1, 16, 128>>(x, weight, p, stream);
     }
     if (channels_out % 80 == 0) {
         if (frames > 2) return launch<Causal<4, 16, 80>>(x, weight, p, stream);

@@ -22,6 +22,7 @@ LIBRARY = KernelLibrary(
         "wancore_vae_extend": "ppppiiiiiifi",
         "wancore_vae_upsample": "ppiiiii",
         "wancore_vae_shortcut": "ppiiiiiiiiiii",
+        "wancore_vae_add": "pppiii",
         "wancore_vae_conv": "pppppiiiiii",
         "wancore_vae_up_conv": "ppppiiiiii",
     },
@@ -29,8 +30,9 @@ LIBRARY = KernelLibrary(
 MIN_NORM = 1e-12
 COPY, NORM, NORM_SILU = range(3)
 VECTOR = 16  # bytes that a thread takes at once
-OUTPUTS = (96, 80)  # output channels of a tile of the convolution, the first that divides
+OUTPUTS = (96, 80)  # output channels of a tile of the convolutions, the first that divides
 UP_OUTPUTS = (96, 128)  # likewise of doubled pixels
+CUDNN_OUTPUTS = 128  # those of a tile of cuDNN, which is faster than tiles of 80 where it divides
 INPUTS = 32  # input channels that they take at once
 PLANES = 16  # output channels that it takes channels first
 HOPPER = (9, 0)
@@ -161,8 +163,10 @@ def call_conv(
 
 
 def conv_fits(x: Tensor, weight: Tensor) -> bool:
-    """Whether `causal_conv` has a kernel: `on_hopper`, output channels in whole tiles, input ones nearly."""
-    return any(weight.shape[0] % n == 0 for n in OUTPUTS) and causal(weight) and on_hopper(x)
+    """Whether `causal_conv` has a kernel: `on_hopper`, channels in whole tiles that cuDNN fills badly."""
+    outputs = weight.shape[0]
+    whole = outputs % OUTPUTS[0] == 0 or (outputs % OUTPUTS[1] == 0 and outputs % CUDNN_OUTPUTS != 0)
+    return whole and causal(weight) and on_hopper(x)
 
 
 def planes_fit(x: Tensor, weight: Tensor) -> bool:
@@ -215,6 +219,23 @@ def up_fits(x: Tensor, weight: Tensor) -> bool:
     """Whether `up_conv` has a kernel: `on_hopper`, channels in whole tiles."""
     whole = any(weight.shape[0] % n == 0 for n in UP_OUTPUTS) and weight.shape[1] % INPUTS == 0
     return whole and on_hopper(x)
+
+
+def add_bias(y: Tensor, bias: Tensor, add: Tensor | None = None) -> Tensor:
+    """y + bias over the channels + add, for `y` and `add` [B, C, T, H, W]; `y` may be overwritten."""
+    if not fits(y, 0):
+        return add_bias_twin(y, bias, add)
+    y = y.contiguous(memory_format=torch.channels_last_3d)
+    if add is not None:
+        add = add.contiguous(memory_format=torch.channels_last_3d)
+    pixels = y.numel() // y.shape[1]
+    LIBRARY.call("wancore_vae_add", y.device, y, bias, add, pixels, y.shape[1], DTYPES[y.dtype])
+    return y
+
+
+def add_bias_twin(y: Tensor, bias: Tensor, add: Tensor | None = None) -> Tensor:
+    y = y + bias.view(-1, 1, 1, 1)
+    return y if add is None else y + add
 
 
 class Fold(NamedTuple):

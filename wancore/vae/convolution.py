@@ -19,9 +19,8 @@ def convolve(conv: nn.Conv3d, x: Tensor, add: Tensor | None = None) -> Tensor:
     if ops.conv_fits(x, conv.weight):
         return ops.causal_conv(x, conv.weight, conv.bias, add)
     if on_tensor_cores(x):
-        y = whole_groups(conv, x)
-    else:
-        y = F.conv3d(x, conv.weight, conv.bias, conv.stride, conv.padding)
+        return whole_groups(conv, x, add)
+    y = F.conv3d(x, conv.weight, conv.bias, conv.stride, conv.padding)
     if add is None:
         return y
     return y + add if torch.is_grad_enabled() else y.add_(add)
@@ -34,19 +33,20 @@ def pictures(conv: nn.Conv3d, x: Tensor) -> Tensor:
     return convolve(conv, x)
 
 
-def whole_groups(conv: nn.Conv3d, x: Tensor) -> Tensor:
-    """The convolution with channels of zeros where whole groups of eight are missing."""
+def whole_groups(conv: nn.Conv3d, x: Tensor, add: Tensor | None = None) -> Tensor:
+    """As `convolve`, with channels of zeros where whole groups of eight are missing."""
     outputs, inputs = conv.weight.shape[:2]
     missing, more = -inputs % GROUP, -outputs % GROUP
-    weight, bias = conv.weight, conv.bias
+    weight = conv.weight
     if missing:
         x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing))
     if missing or more:
         weight = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, missing, 0, more))
-        bias = None if bias is None else F.pad(bias, (0, more))
     x = x.contiguous(memory_format=torch.channels_last_3d)
     weight = weight.contiguous(memory_format=torch.channels_last_3d)
-    return F.conv3d(x, weight, bias, conv.stride, conv.padding)[:, :outputs]
+    y = F.conv3d(x, weight, None, conv.stride, conv.padding)[:, :outputs]
+    assert conv.bias is not None
+    return ops.add_bias(y, conv.bias, add)
 
 
 def pointwise(conv: nn.Module, x: Tensor) -> Tensor:
