@@ -21,7 +21,7 @@ from wancore.transformer.config import TransformerConfig
 from wancore.transformer.fp8 import BLOCK_LINEARS
 from wancore.transformer.model import WanTransformer
 
-#: A block of a list by the name of one of its tensors: `blocks.7`, `vace_blocks.0`.
+#: A block of a list by the name of one of its tensors: `blocks.7`, `side_blocks.0`.
 NUMBERED = re.compile(r"(\w+\.\d+)\.")
 #: What makes keys and values of text and image: used once for each text, not in every forward.
 TEXT_KEYS = re.compile(r"(blocks\.\d+)\.cross_attn\.(?:norm_)?[kv](?:_img)?\.")

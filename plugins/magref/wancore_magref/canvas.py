@@ -14,10 +14,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from wancore.media.pixels import Pixels
-
-#: How many columns and rows of blocks a number of pictures takes; numbers between take the next.
-GRIDS = {1: (1, 1), 2: (2, 1), 3: (3, 1), 4: (2, 2), 6: (3, 2), 8: (4, 2)}
-MOST = max(GRIDS)
+from wancore_magref.grids import GRIDS, grid_size
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -28,11 +25,6 @@ def blocks(pictures: int, width: int, height: int) -> list[Box]:
     x = [*range(0, columns * (width // columns), width // columns), width]
     y = [*range(0, rows * (height // rows), height // rows), height]
     return [(x[i], y[j], x[i + 1], y[j + 1]) for j in range(rows) for i in range(columns)]
-
-
-def grid_size(pictures: int) -> int:
-    """Blocks for so many pictures: at least as many."""
-    return next(size for size in GRIDS if size >= pictures)
 
 
 @dataclass(frozen=True)

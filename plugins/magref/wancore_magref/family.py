@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.plugins.family import Base, Carry, Conditioning, DecodeSpan, FamilyBase, Lead, Window
 from wancore.plugins.inputs import InputSpec, InputType, check_roles, parse_parameters
-from wancore_magref.canvas import MOST, grid_size
+from wancore_magref.grids import MOST, grid_size
 from wancore_magref.parameters import Parameters
-from wancore_magref.recognise import CHANNELS
 
 if TYPE_CHECKING:
     from wancore.checkpoints.claim import Claim
@@ -50,6 +49,8 @@ class MagrefFamily(FamilyBase):
         return recognise(file)
 
     def check(self, request: Request, base: Base, weights: FileView) -> None:
+        from wancore_magref.recognise import CHANNELS
+
         config = base.transformer
         if config.in_dim != CHANNELS or config.image_dim is None:
             problem = "MAGREF is an image-to-video model with an image encoder; this one is another"
