@@ -102,8 +102,8 @@ def test_a_quantised_file_is_read_and_its_format_named(tmp_path: Path) -> None:
 
 
 def test_a_format_that_is_not_read_is_named(tmp_path: Path) -> None:
-    (problem,) = quantised(tmp_path, "awq_w4a16").problems
-    assert problem.startswith("1 layers are stored as ComfyUI awq_w4a16, which is not read: accepted: ")
+    (problem,) = quantised(tmp_path, "unheard_w3a16").problems
+    assert problem.startswith("1 layers are stored as ComfyUI unheard_w3a16, which is not read: accepted: ")
 
 
 @pytest.mark.parametrize(
