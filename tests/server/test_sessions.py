@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import signal
 import subprocess
 import sys
 import time
@@ -400,6 +401,19 @@ def test_from_the_command_line(server: Server, tmp_path: Path, source: str) -> N
     assert len(read_video(tmp_path / "out.mp4").frames) == 2 * BLOCK
     heard = read_audio(tmp_path / "out.mp4")
     assert np.corrcoef(heard[2000:14_000], said[2000:14_000])[0, 1] > 0.98
+
+
+def test_a_drain_ends_sessions(tmp_path: Path) -> None:
+    """Fault 35: told in the stream, and the server ends."""
+    with running(tmp_path, drain_s=0.2, **SHORT) as (server, client), session(client) as live:
+        live.push(sound(0.5))
+        frames = iter(live.frames())
+        server.process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]
+        with pytest.raises(SessionEnded) as caught:
+            list(frames)
+        assert caught.value.reason == "DRAINING"
+        assert server.process.wait(10) == 0  # type: ignore[union-attr]
+        live.result = live.result or pb.SessionEnd()
 
 
 def reason(status: Any) -> str:

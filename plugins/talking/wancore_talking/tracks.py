@@ -22,8 +22,8 @@ class Tracks:
 
     @property
     def mix(self) -> Tensor:
-        """What is heard, [S]."""
-        return torch.stack(self.speech).sum(0)
+        """What is heard, [S]; of one speaker their own sound."""
+        return self.speech[0] if len(self.speech) == 1 else torch.stack(self.speech).sum(0)
 
     @property
     def seconds(self) -> float:
