@@ -183,7 +183,9 @@ class Sessions:
 
     @property
     def busy(self) -> bool:
-        return any(session.run is not None for session in self.all.values())
+        """Whether a worker has one, or a client has not been told its end yet."""
+        sessions = self.all.values()
+        return any(s.run is not None or (s.ended and s.viewer is not None) for s in sessions)
 
 
 def live_roles(family: catalog_service_pb2.Family, asked: list[str]) -> list[str]:
