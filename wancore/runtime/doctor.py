@@ -18,8 +18,9 @@ from wancore.kernels.attention.backend import ROLES, Role, shown_dtype
 from wancore.kernels.attention.registry import all_backends, state
 from wancore.kernels.build import BuildError, cache_folder, compiler
 from wancore.kernels.build import version as compiler_version
-from wancore.kernels.library import switched_off
+from wancore.kernels.library import KernelLibrary, switched_off
 from wancore.kernels.sources import KERNELS
+from wancore.kernels.vae import LIBRARY as VAE_KERNELS
 from wancore.plugins import PluginManager
 from wancore.runtime.budget import Budget, device_memory, gigabytes
 from wancore.runtime.device import pick_device, pick_dtype
@@ -89,9 +90,13 @@ class Doctor:
             return [("state", "switched off (WANCORE_KERNELS)")]
         if not self.gpus:
             return [("state", "not in use: no GPU")]
-        built = KERNELS.serves(torch.device("cuda", self.gpu.index))
-        why = "" if built else f"; PyTorch's own operations instead ({KERNELS.problem or 'see the log'})"
-        return [("state", f"{'built' if built else 'not built'}{why}"), ("folder", str(cache_folder()))]
+        rows = [(library.name, self.built(library)) for library in (KERNELS, VAE_KERNELS)]
+        return [*rows, ("folder", str(cache_folder()))]
+
+    def built(self, library: KernelLibrary) -> str:
+        if library.serves(torch.device("cuda", self.gpu.index)):
+            return "built"
+        return f"not built; PyTorch's own operations instead ({library.problem or 'see the log'})"
 
     @property
     def gpu(self) -> Gpu:

@@ -9,6 +9,7 @@ from torch import nn
 
 from wancore.checkpoints import FileView, load_module, open_view
 from wancore.errors import CheckpointError
+from wancore.kernels.vae import LIBRARY as KERNELS
 from wancore.vae.architecture import Architecture
 from wancore.vae.files import recognise
 from wancore.vae.network import VaeNetwork
@@ -42,6 +43,7 @@ def load_vae(
     load_module(network, found.view, dtype=dtype, device=device)
     if torch.device(device).type == "cuda":
         channels_last(network)
+        KERNELS.serves(torch.device(device))  # compiled now, not when the first frame is waited for
     return Vae(network.eval(), statistics)
 
 
