@@ -46,13 +46,14 @@ def shared(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
 REQUEST = {"size": (64, 48), "frames": 9, "steps": 3, "seed": 7}
 
 
-def test_the_frames_are_the_engine_s(client: Client, models: Path) -> None:
+def test_the_frames_are_the_engine_s(server: Server, client: Client, models: Path) -> None:
     generation = client.generate("a red ball", **REQUEST)
     frames = np.stack([frame.pixels for frame in generation.frames()])
     events = engine().generate(small(models / "t2v"))
     expected = np.concatenate([e.frames for e in events if isinstance(e, Frames)])
     assert np.array_equal(frames, expected)
     assert client.job(generation.job).spec.family == "families/wan"
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_models_are_listed_and_resident(server: Server, client: Client) -> None:

@@ -149,10 +149,13 @@ def test_what_a_plugin_prints_is_no_trouble(client: Client) -> None:
 
 
 def test_what_a_plugin_forks_goes_with_the_worker(server: Server, client: Client) -> None:
+    """And does not hide that the worker has gone."""
     client.generate(family="faulty", params={"fault": "fork", "times": 1, "key": "fork"}).wait()
     assert len(server.workers()) == 2
+    started = time.monotonic()
     with pytest.raises(JobFailed):
         client.generate(family="faulty", params={"fault": "kill"}).wait()
+    assert time.monotonic() - started < timing("worker_patience_s") / 2
     eventually(lambda: len(server.workers()) == 1)
 
 

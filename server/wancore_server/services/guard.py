@@ -40,6 +40,8 @@ HEALTH = "/grpc.health.v1.Health/"  # needs no token, as reflection does not: ne
 CALLS_PER_VIEWER = 4  # calls at once, of all kinds, as a multiple of `max_viewers`
 REQUEST_BYTES = 256 * 1024  # of a message without file bytes: decoding more holds up the event loop
 WITH_DATA = "AssetService/UploadAsset"
+#: Tells gRPC's own retries that another try now would only wait as long again.
+NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 
 Handler = Callable[[Any, Context], Awaitable[Any]]
 Decode = Callable[[bytes], Any]
@@ -151,7 +153,10 @@ async def decode_each(requests: AsyncIterator[bytes], decode: Decode) -> AsyncIt
 async def refuse(context: Context, error: ApiError) -> None:
     """Ends the call with the error's status and details."""
     status = rpc_status.to_status(error.status())
-    await context.abort(status.code, status.details, status.trailing_metadata)
+    trailing = tuple(status.trailing_metadata)
+    if error.reason == "STORE_BUSY":  # it was tried for as long as the store may take
+        trailing = (*trailing, NO_RETRY)
+    await context.abort(status.code, status.details, trailing)
 
 
 def as_api_error(error: Exception, method: str) -> ApiError:

@@ -32,6 +32,8 @@ class Worker:
         settings = load_settings(device=device)
         plugins = PluginManager(settings.plugins, (*settings.disabled_plugins, *disabled))
         self.runners = Runners(settings, plugins, resident, level)
+        if settings.models is not None or settings.model is not None:
+            self.runners.warm()
         self.make_attempt, self.make_session = WorkerAttempt, WorkerSession
         self.attempt: WorkerAttempt | None = None
 

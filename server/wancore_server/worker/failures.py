@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,13 +73,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 def out_of_memory() -> ApiError:
     """`needed_bytes` and `free_bytes` where the device tells."""
     metadata = {"would_fit": "fewer frames, a smaller size, or overlapping windows"}
-    try:
-        import torch
-
-        if torch.cuda.is_available():
+    torch = sys.modules.get("torch")  # never imported for this: memory is short
+    if torch is not None and torch.cuda.is_initialized():
+        try:
             metadata["free_bytes"] = str(torch.cuda.mem_get_info()[0])
-    except Exception:  # a device that is broken cannot tell
-        metadata["free_bytes"] = "unknown"
+        except Exception:  # a device that is broken cannot tell
+            metadata["free_bytes"] = "unknown"
     details: tuple[Message, ...] = ()
     text = f"memory ran out; {metadata['would_fit']} may do"
     return ApiError(code_pb2.RESOURCE_EXHAUSTED, "GPU_OUT_OF_MEMORY", text, metadata, details)

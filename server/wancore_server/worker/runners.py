@@ -31,6 +31,10 @@ class Runners:
         self.own: dict[str, Runner] = {r.family: r for _, r in plugins.collect("wancore_runners")}
         self.engines: OrderedDict[str, Engine] = OrderedDict()
 
+    def warm(self) -> None:
+        """Imports what the engine runs on, so that the first job does not wait for that."""
+        import wancore.engine.engine  # noqa: F401
+
     def run(self, request: Request) -> Iterator[Event]:
         runner = self.own.get(request.family or "")
         if runner is not None:

@@ -28,6 +28,7 @@ from wancore_server.workers.tenant import Loss, Tenant
 
 State = admin_service_pb2.Worker.State
 log = logging.getLogger(__name__)
+LAST_WORDS_S = 0.5
 
 
 @dataclass
@@ -289,6 +290,10 @@ class Slot:
         while True:
             await asyncio.sleep(pause)
             now = time.monotonic()
+            if any(child.process.returncode is not None for child in self.children):
+                # What a plugin forked may hold socket and pipes open, so that nobody else is told.
+                await asyncio.sleep(LAST_WORDS_S)
+                return
             if self.silent:
                 self.kill("silent")
                 return
