@@ -40,3 +40,13 @@ def test_without_it_everything_is_left_to_the_family(config: dict[str, Any] | No
 def test_a_mistake_names_the_field(section: object, named: str) -> None:
     with pytest.raises(CheckpointError, match=named):
         model_defaults(view({"wancore": section}))
+
+
+def test_a_checkpoint_brings_pictures_from_beside_it_only(tmp_path: Path) -> None:
+    def pictures(name: str) -> dict[str, Path] | None:
+        section = {"defaults": {"pictures": {"image": name}}}
+        return model_defaults(FileView(tmp_path / "model", {}, {}, {"wancore": section})).pictures
+
+    assert pictures("face.png") == {"image": tmp_path / "face.png"}
+    with pytest.raises(CheckpointError, match="beside the checkpoint"):
+        pictures("../face.png")

@@ -33,7 +33,7 @@ def test_all_its_weights_are_small() -> None:
 
 
 def test_a_prompt_alone_shows_what_it_says() -> None:
-    frames = made({"prompt": "a red ball bounces on a green field", "steps": 8, "seed": 1})
+    frames = made({"prompt": "a red ball bounces on a green field", "steps": 6, "seed": 1})
     assert frames.shape == (33, 128, 128, 3)
     seen = look(frames)
     assert (seen.colour, seen.background) == ("red", "field")

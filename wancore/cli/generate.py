@@ -23,6 +23,7 @@ def generate(
     negative_prompt: Annotated[str | None, Opt(help="what to avoid; default: the model's own")] = None,
     image: Annotated[Path | None, Opt(help="first frame, for models that start from an image")] = None,
     last_image: Annotated[Path | None, Opt(help="last frame, for models that end in one")] = None,
+    audio: Annotated[Path | None, Opt(help="speech or other sound, for models that follow one")] = None,
     inputs: Annotated[
         list[str] | None,
         Opt("--input", metavar="ROLE=FILE", help="any input of the family; see `wancore families`"),
@@ -119,7 +120,10 @@ def generate(
         "guidance": guidance_scales(guidance) if guidance is not None else None,
         "shift": shift,
         "sigmas": noise_levels(sigmas) if sigmas is not None else None,
-        "inputs": files(image, last_image, [text for text in inputs or [] if not of_attachment(text)]),
+        "inputs": files(
+            {"image": image, "last_image": last_image, "audio": audio},
+            [text for text in inputs or [] if not of_attachment(text)],
+        ),
         "params": parameters("param", param or []) or None,
         "methods": [named_use("method", text) for text in method] if method else None,
         "windows": window_fields(windows) if windows is not None else None,
@@ -139,11 +143,9 @@ def generate(
     produce({k: v for k, v in given.items() if v is not None}, settings, out, overwrite, source, quiet)
 
 
-def files(image: Path | None, last_image: Path | None, inputs: list[str] | None) -> dict[str, Path] | None:
+def files(short: dict[str, Path | None], inputs: list[str]) -> dict[str, Path] | None:
     """Inputs by role, from the short options and the general one."""
-    found = input_files(inputs or [])
-    short = {"image": image, "last_image": last_image}
-    return {**found, **{role: file for role, file in short.items() if file is not None}} or None
+    return {**input_files(inputs), **{role: file for role, file in short.items() if file is not None}} or None
 
 
 def window_fields(text: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from wancore.checkpoints.base import transformer_config
 from wancore.checkpoints.canonical import open_transformer, to_canonical
 from wancore.checkpoints.claim import Claim
-from wancore.checkpoints.defaults import model_defaults
+from wancore.checkpoints.defaults import ModelDefaults, model_defaults
 from wancore.checkpoints.keymap import KeyMap
 from wancore.checkpoints.known import known_families, named_otherwise
 from wancore.checkpoints.open import open_view
@@ -26,7 +26,7 @@ from wancore.engine.compose import check_claims
 from wancore.engine.modules import ExpertFiles, split
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.plugins.family import Base, Family
-from wancore.plugins.inputs import check_own_types
+from wancore.plugins.inputs import InputType, check_own_types
 from wancore.request import MAX_SEED, Request
 from wancore.vae.architecture import Architecture
 from wancore.vae.files import recognise as recognise_vae
@@ -85,6 +85,8 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family],
         for i, (name, path) in enumerate(transformers.items())
     }
     base = base_of(parts, claim.variant)
+    request = illustrated(request, family, base.defaults)
+    own = (request, *(request.of(use) for use in request.attachments))
     require_encoders(parts, base)
     for files in experts.values():
         views = split(files, (family, *attachments))
@@ -105,6 +107,14 @@ def told_of(family: Family, lead: Family) -> Iterator[None]:
         if family is not lead:
             error.attachment = family.id
         raise
+
+
+def illustrated(request: Request, family: Family, defaults: ModelDefaults) -> Request:
+    """With the checkpoint's own pictures, where the request brings none for its lead."""
+    roles = [spec for spec in family.inputs if spec.type in (InputType.IMAGE, InputType.VIDEO)]
+    if not defaults.pictures or any(spec.matches(role) for role in request.inputs for spec in roles):
+        return request
+    return request.model_copy(update={"inputs": {**defaults.pictures, **request.inputs}})
 
 
 def leader(request: Request, parts: Parts, families: Mapping[str, Family], locate: Locate) -> Family:

@@ -132,9 +132,10 @@ class TalkingFamily(FamilyBase):
         return load_adapter(base, weights, place)
 
     def lead(self, request: Request, base: Base, tools: Tools) -> Lead:
-        from wancore_talking.settled import settled_fps, settled_sampling, settled_size
+        from wancore_talking.settled import settled_fps, settled_sampling, settled_size, suited
         from wancore_talking.sources import picture_size, source_role
 
+        request = suited(request, base.defaults)
         role = source_role(request, self.sources)
         height, width = settled_size(request, self.own(request), base, picture_size(role, tools))
         fps = settled_fps(request)
@@ -195,9 +196,11 @@ class TalkingFamily(FamilyBase):
 
     def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Prepared | Voices:
         from wancore_talking.prepare import prepare, prepare_attached, prepare_live
+        from wancore_talking.settled import suited
 
         if request.attaches(self.id):
             return prepare_attached(request, self.own(request), base, lead, tools)
+        request = suited(request, base.defaults)
         if request.live:
             plan = self.live_plan(request, lead.fps, lead.height * lead.width, tools)
             return prepare_live(request, plan, base, lead, tools)

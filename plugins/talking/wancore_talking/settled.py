@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from wancore.checkpoints.defaults import ModelDefaults
 from wancore.errors import InvalidInput
 from wancore.plugins.family import Base
-from wancore.request import Request
+from wancore.request import Request, Size
 from wancore_talking.buckets import bucket
 from wancore_talking.guidance import Scales
 from wancore_talking.parameters import TalkingParameters
@@ -25,6 +26,19 @@ class Sampling:
     solver: str
     shift: float
     scales: Scales
+
+
+def suited(request: Request, defaults: ModelDefaults) -> Request:
+    """The request with what the checkpoint itself says it is best run with, where it says nothing."""
+    given: dict[str, object] = {}
+    if request.size is None and defaults.width and defaults.height:
+        given["size"] = Size(width=defaults.width, height=defaults.height)
+    if request.steps is None and request.sigmas is None:
+        given["steps"] = defaults.steps
+    for name in ("fps", "solver", "shift", "guidance"):
+        if getattr(request, name) is None:
+            given[name] = getattr(defaults, name)
+    return request.model_copy(update=given)
 
 
 def settled_sampling(request: Request, parameters: TalkingParameters, pixels: int) -> Sampling:

@@ -94,7 +94,7 @@ def variant_of(config: BaseSpec, view: FileView) -> str | None:
 
 def suited(variant: Variant, defaults: ModelDefaults) -> Variant:
     """The variant with what the checkpoint itself says it is best run with."""
-    given = defaults.model_dump(exclude_none=True, exclude={"negative_prompt", "fps", "solver"})
+    given = defaults.model_dump(exclude_none=True, exclude={"negative_prompt", "fps", "solver", "pictures"})
     if defaults.negative_prompt is not None:
         given["negative"] = defaults.negative_prompt
     if defaults.fps is not None:

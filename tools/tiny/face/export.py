@@ -46,8 +46,17 @@ def config() -> dict[str, Any]:
         "text_dim": sizes.text_dim,
         "text_len": sizes.text_len,
         "eps": sizes.eps,
-        "wancore": {"defaults": {"width": 128, "height": 128, "steps": 6, "shift": 5.0, "guidance": [1.0]}},
-    }
+        "wancore": {
+            "defaults": {
+                "width": 128,
+                "height": 128,
+                "steps": 6,
+                "shift": 5.0,
+                "guidance": [1.0],
+                "pictures": {"image": PICTURE},
+            }
+        },
+    }  # fmt: skip
 
 
 def export(trained: Path, folder: Path) -> int:
