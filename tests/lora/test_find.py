@@ -66,3 +66,14 @@ def test_a_folder_of_several_files(models: Path) -> None:
 
 def test_list(models: Path) -> None:
     assert list(lora_names(models)) == ["peft/adapter_model", "style", "v1.5", "wan/light x2v"]
+
+
+def test_links_are_followed_and_lead_nowhere_twice(tmp_path: Path) -> None:
+    elsewhere, loras = tmp_path / "disk", tmp_path / "models" / "loras"
+    elsewhere.mkdir()
+    loras.mkdir(parents=True)
+    (elsewhere / "v1.2.safetensors").write_bytes(b"")
+    (loras / "linked").symlink_to(elsewhere)
+    (elsewhere / "up").symlink_to(loras)
+    assert list(lora_names(tmp_path / "models")) == ["linked/v1.2"]
+    assert find_lora(tmp_path / "models", "linked/v1.2") == loras / "linked" / "v1.2.safetensors"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -50,9 +51,20 @@ def in_folder(path: Path) -> Path:
 
 
 def lora_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """All LoRA files below `folder` by their names there, without suffix."""
-    for file in sorted(folder.rglob("*" + SUFFIX)):
-        yield file.relative_to(folder).with_suffix("").as_posix(), file
+    """All LoRA files below `folder` by their names there, without suffix; links are followed."""
+    for file in sorted(files_below(folder)):
+        yield file.relative_to(folder).as_posix().removesuffix(SUFFIX), file
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    seen: set[Path] = set()
+    for parent, below, names in os.walk(folder, followlinks=True):
+        here = Path(parent)
+        if here.resolve() in seen:  # a link that leads back up
+            below.clear()
+            continue
+        seen.add(here.resolve())
+        yield from (here / name for name in names if name.endswith(SUFFIX))
 
 
 def lora_names(models: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ from wancore_server.wire import wire_pb2
 from wancore_server.wire.framing import framed
 
 if TYPE_CHECKING:
+    from wancore.lora.describe import Describer
     from wancore.runtime.settings import Settings
 
 
@@ -31,12 +32,14 @@ def main() -> None:
 
 def loras(settings: Settings) -> wire_pb2.Catalog:
     """The files below `loras/` in the models folder, from headers alone; nothing else is filled in."""
+    from wancore.lora.describe import Describer
     from wancore.lora.find import FOLDER
 
     if settings.models is None:
         return wire_pb2.Catalog()
     folder = settings.models.absolute() / FOLDER
-    files = (described(name, path) for name, path in listed(folder))
+    describer = Describer()
+    files = (described(name, path, describer) for name, path in listed(folder))
     return wire_pb2.Catalog(loras_folder=str(folder), loras=[file for file in files if file is not None])
 
 
@@ -47,15 +50,14 @@ def listed(folder: Path) -> Iterator[tuple[str, Path]]:
     return ((name, path) for name, path in lora_files(folder) if str(path).isprintable())
 
 
-def described(name: str, path: Path) -> wire_pb2.LoraFile | None:
+def described(name: str, path: Path, describer: Describer) -> wire_pb2.LoraFile | None:
     """None for a file that has gone meanwhile."""
     from wancore.errors import CheckpointError
-    from wancore.lora.describe import describe_lora
 
     lora = catalog_service_pb2.Lora(display_name=cut(name, 500))
     try:
         lora.size_bytes = path.stat().st_size
-        lora.description = describe_lora(path)
+        lora.description = describer.describe(path)
     except CheckpointError as error:
         lora.problem = cut(error.problem, 500)
     except OSError:
