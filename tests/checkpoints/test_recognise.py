@@ -66,6 +66,7 @@ SOLE = Claim("base", "plain", general=True)
         ([PLAIN_BY_NAME], "plain"),
         ([SOLE, TWIN], "twin"),
         ([SOLE, Claim("base", "twin", alternatives=("plain",))], "plain"),
+        ([SOLE, Claim("base", "twin", alternatives=("plain",), general=True)], "plain"),
         ([Claim("base", "plain", alternatives=("twin",), decided_by="config")], "plain"),
     ],
 )

@@ -60,11 +60,9 @@ def rank(claim: Claim) -> tuple[int, str]:
 def standing(claim: Claim) -> int:
     """How good the reason is, 0 the best: keys that are nobody else's, a hint or a config, the plain
     model's keys, keys that several families share."""
-    if claim.general:
-        return 2
     if claim.certain:
-        return 0
-    return 3 if claim.decided_by == "keys" else 1
+        return 2 if claim.general else 0
+    return 3 if claim.general or claim.decided_by == "keys" else 1
 
 
 def decide(claims: Sequence[Claim], path: Path, family: str | None = None) -> Claim:
