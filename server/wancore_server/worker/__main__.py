@@ -8,11 +8,15 @@ import os
 import queue
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wancore_server.child import die_with_parent, inherited_socket
 from wancore_server.wire import wire_pb2
 from wancore_server.worker.level import MemoryLevel
 from wancore_server.worker.link import Link
+
+if TYPE_CHECKING:
+    from wancore_server.worker.attempt import WorkerAttempt
 
 
 class Worker:
@@ -28,14 +32,14 @@ class Worker:
         from wancore_server.worker.session import WorkerSession
 
         self.link = link
-        self.commands: queue.SimpleQueue[wire_pb2.ToWorker] = queue.SimpleQueue()
+        self.commands: queue.SimpleQueue[tuple[wire_pb2.ToWorker, WorkerAttempt | None]] = queue.SimpleQueue()
         settings = load_settings(device=device)
         plugins = PluginManager(settings.plugins, (*settings.disabled_plugins, *disabled))
         self.runners = Runners(settings, plugins, resident, level)
         if settings.models is not None or settings.model is not None:
             self.runners.warm()
         self.make_attempt, self.make_session = WorkerAttempt, WorkerSession
-        self.attempt: WorkerAttempt | None = None
+        self.attempt: WorkerAttempt | None = None  # the last one that came; leases tell which is meant
 
     def handle(self, message: wire_pb2.ToWorker) -> None:
         """On the listening thread."""
@@ -49,24 +53,23 @@ class Worker:
             if self.attempt is not None and self.attempt.lease == message.room.lease:
                 self.attempt.spool.give(message.room.total_bytes)
         else:
+            attempt = None
             if message.HasField("run"):  # made here, so that a cancel right behind it finds it
                 make = self.make_session if message.run.HasField("live") else self.make_attempt
-                self.attempt = make(message.run, self.link, self.runners)
-            self.commands.put(message)
+                self.attempt = attempt = make(message.run, self.link, self.runners)
+            self.commands.put((message, attempt))
 
     def work(self) -> None:
         self.link.be_patient(False)
         self.link.send(ready=wire_pb2.Ready(device=self.runners.device))
         while True:
-            self.obey(self.commands.get())
+            self.obey(*self.commands.get())
 
-    def obey(self, message: wire_pb2.ToWorker) -> None:
-        if message.HasField("run") and self.attempt is not None:
-            attempt = self.attempt
+    def obey(self, message: wire_pb2.ToWorker, attempt: WorkerAttempt | None) -> None:
+        if attempt is not None:  # the next one may have come as soon as this one has said its last word
             attempt.run()
             if attempt.out_of_memory:
                 self.free_memory()
-            self.attempt = None
         elif message.HasField("load"):
             self.load(message.load.model)
         elif message.HasField("unload"):
