@@ -18,6 +18,7 @@ from benchmarks.gpu import busy, describe, milliseconds
 from benchmarks.rates import host_copy_rate
 from wancore.engine.residency import House, Residency
 from wancore.kernels.attention import Attention
+from wancore.kernels.sources import KERNELS
 from wancore.runtime.gpu import Gpu
 from wancore.runtime.settings import Settings
 from wancore.runtime.swap.flat import held_by
@@ -83,7 +84,7 @@ def inputs_of(model: WanTransformer, rows: int) -> Inputs:
 def housed(model: WanTransformer, case: Case, rows: int) -> House:
     """The model within the budget, as the engine keeps it; it starts in host memory."""
     residency = Residency(DEVICE)
-    residency.begin(Work(rows, 1))
+    residency.begin(Work(rows, 1, fused=KERNELS.serves(residency.device)))
     house = residency.adopt(Path("model"), model, {})
     if case.budget is not None:
         house.swap.park()

@@ -12,6 +12,7 @@ from tests.engine.tiny import Made, engine, small
 from tests.lora.adapters import low_rank, write
 from wancore.checkpoints.layout import find_parts
 from wancore.engine import Engine
+from wancore.engine.residency import Residency
 from wancore.errors import CheckpointError, InvalidInput, MemoryShortage
 from wancore.events import Note
 from wancore.runtime.budget import OVERHEAD
@@ -156,6 +157,25 @@ def test_frames_are_decoded_once_more_after_the_transformer_has_left(tiny, plain
     (house,) = tight.kept.houses.values()
     assert not house.swap.engaged and all(unit.in_master() for unit in house.swap.units)
     assert np.array_equal(Made.of(tight.generate(request)).frames, plain)
+
+
+@pytest.mark.parametrize("megabytes", [1000, None])
+def test_the_vae_keeps_to_what_is_left_and_the_transformer_leaves_if_that_is_too_little(
+    tiny, plain, monkeypatch, megabytes
+):
+    """As on a GPU, where the user gave a number."""
+    monkeypatch.setattr(Residency, "bounded", True)
+    request = small(tiny("t2v"))
+    tight = Tight(megabytes) if megabytes is not None else tightest(request)
+    made = Made.of(tight.generate(request)).frames
+    vae = tight.models_for(tight.parts(request)).vae
+    assert vae.budget is not None and vae.budget <= tight.kept.budget().tensors
+    (house,) = tight.kept.houses.values()
+    assert made.shape == plain.shape
+    if megabytes is not None:
+        assert house.swap.engaged and np.array_equal(made, plain)
+    else:
+        assert not house.swap.engaged
 
 
 def test_what_cannot_fit_is_refused_before_anything_is_read(tiny):

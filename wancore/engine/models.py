@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from wancore.engine.residency import House, Residency
 from wancore.engine.speech import speech_encoder
 from wancore.engine.units import header_needs
 from wancore.kernels.attention import Attend, sdpa
+from wancore.kernels.sources import KERNELS
 from wancore.lora.keep import LoraKeeper
 from wancore.lora.originals import Originals
 from wancore.plugins.family import Base, Family, Place
@@ -104,6 +105,7 @@ class Models:
         if self.residency is None:
             self.check_fits(experts)
             return
+        work = replace(work, fused=self.device.type == "cuda" and KERNELS.serves(self.residency.device))
         self.residency.begin(work)
         if any(files.transformer not in self._transformers for files in experts):  # else: see House.ready
             self.residency.expect(self.needs(experts, families, base, work), work)
