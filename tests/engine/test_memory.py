@@ -191,3 +191,11 @@ def test_the_setting():
     assert load_settings(vram="12GB").vram == "12GB"
     with pytest.raises(InvalidInput, match="vram: got 'lots'; accepted: an amount such as 16GB"):
         load_settings(vram="lots")
+
+
+def test_what_is_in_host_memory_is_told_once(tiny):
+    request = small(tiny("t2v"))
+    tight = tightest(request)
+    notes = [e.text for e in Made.of(tight.generate(request)).events if isinstance(e, Note)]
+    assert len(notes) == 1 and "of 2 blocks in host memory" in notes[0]
+    assert not [e for e in Made.of(tight.generate(request)).events if isinstance(e, Note)]

@@ -55,10 +55,6 @@ class Engine:
         self.settings = settings
         self.plugins = plugins or plugin_manager()
         self.device = pick_device(settings.device)
-        if self.device.type == "cuda":
-            set_allocator(settings)
-            gpu = Gpu.at(self.device.index if self.device.index is not None else torch.cuda.current_device())
-            apply(switches(gpu, settings))
         self.dtype = pick_dtype(settings.dtype, self.device)
         self.attention = Attention(settings.attention, all_backends(self.plugins))
         self.attention.check(self.device)
@@ -128,6 +124,7 @@ class Engine:
         if set(request.live) != set(live.sounds if live is not None else ()):
             raise InvalidInput("live", list(request.live), "the roles that are fed while it runs")
         plan = self.plan(request)
+        self.prepare_device()
         self.attention.settle("self", self.device, self.dtype, plan.base.transformer.head_dim)
         use(self.attention)
         try:
@@ -153,6 +150,13 @@ class Engine:
         """Waits until the device has done what was queued."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+    def prepare_device(self) -> None:
+        """Before the first computation; until then no GPU is started, so that plans and checks need none."""
+        if self.device.type == "cuda":
+            set_allocator(self.settings)
+            index = self.device.index if self.device.index is not None else torch.cuda.current_device()
+            apply(switches(Gpu.at(index), self.settings))
 
     def residency(self) -> Residency | None:
         """Where a model's weights will be: on a GPU within the budget; a CPU has them all."""

@@ -106,7 +106,10 @@ class House:
             self.work = replace(self.work, rows=rows)
         if more or self.stale or not self.swap.engaged:
             self.owner.make_way(self)
-            self.settle()
+            told = self.plan if self.settled else None
+            plan = self.settle()
+            if not plan.whole and (told is None or told.describe() != plan.describe()):
+                self.owner.notes.append(plan.describe())
 
     def run(self, rows: int, forward: Callable[[], T]) -> T:
         """A forward over so many rows; once more with less on the device if memory runs out.
@@ -163,9 +166,9 @@ def asked_for(message: str) -> int:
 
 
 def numbered(device: torch.device) -> torch.device:
-    """With its number, as tensors name the device they are on."""
+    """With its number, as tensors name the device they are on; no GPU is started for it."""
     if device == torch.device("cuda"):
-        return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_initialized() else 0)
     return device
 
 
@@ -199,8 +202,6 @@ class Residency:
         self.expected: dict[Path, Expected] = {}
         self.work = USUAL
         self.notes: list[str] = []
-        if device.type == "cuda":
-            self.keep_to_budget()
 
     def keep_to_budget(self) -> None:
         """What torch may take in all: a promise, where the user gave a number."""
@@ -215,6 +216,8 @@ class Residency:
 
     def begin(self, work: Work) -> None:
         """A request's usual forward."""
+        if self.device.type == "cuda":
+            self.keep_to_budget()
         self.work = work
         for house in self.houses.values():
             house.stale = True

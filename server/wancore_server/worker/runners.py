@@ -80,6 +80,7 @@ class Runners:
 
         engine = self.engine(model)
         plan = engine.plan(Request(model=model))
+        engine.prepare_device()
         models = engine.models_for(plan.parts)
         models.expect(list(plan.experts.values()), plan.families, plan.base, USUAL)
         for files in plan.experts.values():
