@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wancore.kernels.codes import FP8, Codes, wide
-from wancore.kernels.library import switched_off
+from wancore.kernels.library import settled, switched_off
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +49,15 @@ def suits(x: Codes, codes: Tensor) -> bool:
         and codes.dtype == FP8
         and not any(size % 16 for size in codes.shape)
         and not switched_off()
-        and row_wise(x.codes.device)
+        and row_wise(x.codes.device.index or 0)
     )
 
 
+@settled
 @cache
-def row_wise(device: torch.device) -> bool:
+def row_wise(index: int = 0) -> bool:
     """Whether this GPU and this PyTorch can scale rows: tried once, since it depends on both."""
+    device = torch.device("cuda", index)
     if torch.cuda.get_device_capability(device) < (8, 9):
         return False
     ones = torch.ones(16, 16, device=device).to(FP8)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,11 +20,21 @@ from wancore.kernels.build import BuildError, library
 log = logging.getLogger(__name__)
 
 VARIABLE = "WANCORE_KERNELS"
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def settled(f: F) -> F:
+    """For questions about the machine: what is compiled takes the answer once, and goes on."""
+    marked: F = torch.compiler.assume_constant_result(f)
+    return marked
+
+
 #: Letters of a function's signature: pointer (a tensor or None), 64-bit integer, float.
 TYPES = {"p": ctypes.c_void_p, "i": ctypes.c_int64, "f": ctypes.c_float}
 DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}  # as `enum Dtype` of csrc/common.cuh
 
 
+@settled
 def switched_off() -> bool:
     """Whether the user wants PyTorch's own operations only: `WANCORE_KERNELS=off`."""
     return os.environ.get(VARIABLE, "auto").lower() in ("off", "0", "false", "no")

@@ -24,11 +24,16 @@ def register(schema: str, cuda: Callable[..., Any], fake: Callable[..., Any]) ->
 
 
 def rows_of_vectors(*tensors: torch.Tensor | None) -> bool:
-    """Whether the kernels can read these as rows: the last dimension contiguous, all in 16-byte vectors."""
+    """Whether the kernels can read these as rows: the last dimension contiguous, all in 16-byte vectors.
+
+    What is compiled has no addresses yet; there, tensors begin where the allocator or a vector does.
+    """
     for tensor in tensors:
         if tensor is None:
             continue
-        if tensor.stride(-1) != 1 or tensor.shape[-1] % 8 or tensor.data_ptr() % 16:
+        if tensor.stride(-1) != 1 or tensor.shape[-1] % 8:
+            return False
+        if not torch.compiler.is_compiling() and tensor.data_ptr() % 16:
             return False
         if tensor.ndim > 1 and tensor.stride(-2) * tensor.element_size() % 16:
             return False

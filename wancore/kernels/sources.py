@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wancore.kernels.library import KernelLibrary
+from wancore.kernels.library import KernelLibrary, settled
 
 LARGEST_WIDTH = 16384  # of a row that a block of threads holds in registers
 UPDATE = "piiipipf"  # rows, stride, start, count, gate, its stride, strength, factor
@@ -23,4 +23,9 @@ KERNELS = KernelLibrary(
 
 def serves(x: Tensor) -> bool:
     """Whether kernels compute on `x`: on a GPU that they are built for, outside of training."""
-    return x.is_cuda and not torch.is_grad_enabled() and KERNELS.serves(x.device)
+    return x.is_cuda and not torch.is_grad_enabled() and on_device(x.device.index or 0)
+
+
+@settled
+def on_device(index: int) -> bool:
+    return KERNELS.serves(torch.device("cuda", index))
