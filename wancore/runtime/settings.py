@@ -71,7 +71,10 @@ class Settings(BaseSettings):
     models: Path | None = Field(
         default=None, description="folder tree of model files (a ComfyUI models/ folder works)"
     )
-    model: str | None = Field(default=None, description="the model to use when a request names none")
+    model: str | None = Field(
+        default=None,
+        description="the model to use when a request names none; default: the small one that comes along",
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto",

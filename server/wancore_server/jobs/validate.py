@@ -14,12 +14,14 @@ import jsonschema
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from wancore_proto.v1 import asset_service_pb2, catalog_service_pb2, frames_pb2, job_pb2
 
+from wancore.embedded import OWN
 from wancore_server.catalog.catalog import Catalog
 from wancore_server.errors import Violation, invalid, limit_exceeded, missing_assets
 from wancore_server.jobs.loras import MAX_LORAS, lora_limits, lora_violations
 from wancore_server.names import DIGEST, ID
 from wancore_server.settings import ServerSettings
 from wancore_server.store import AssetRow
+from wancore_server.wire import wire_pb2
 
 Declaration = catalog_service_pb2.InputDeclaration
 Kind = asset_service_pb2.Asset.Kind
@@ -69,7 +71,7 @@ class Validation:
             raise invalid(wrong, "ASSET_UNREADABLE")
         for use in self.spec.loras:
             self.catalog.loras.file(use.name)
-        model = None if not self.spec.model and not self.has_default else self.catalog.model(self.spec.model)
+        model = self.model()
         return Checked(
             families,
             model.engine_name if model is not None else "",
@@ -80,6 +82,14 @@ class Validation:
     @property
     def has_default(self) -> bool:
         return any(file.model.default_model for file in self.catalog.found.models)
+
+    def model(self) -> wire_pb2.ModelFile | None:
+        """The model that was named, or the default; None: the engine has one for the family."""
+        if not self.spec.model and not self.has_default:
+            return None
+        found = self.catalog.model(self.spec.model)
+        embedded = not self.spec.model and found.engine_name == str(OWN.folder)
+        return None if embedded and self.spec.family else found
 
     def lead(self) -> catalog_service_pb2.Family:
         """The family that was named, or the one that knows the model. Raises `ApiError`."""
