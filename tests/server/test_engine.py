@@ -17,6 +17,7 @@ from wancore_proto.v1 import admin_service_pb2_grpc, job_pb2
 from tests.engine.tiny import engine, small
 from tests.server.harness import Server, eventually
 from wancore.events import Frames
+from wancore.request import parse_request
 from wancore.testing import make_tiny
 
 
@@ -31,8 +32,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shared(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Client]]:
     server = Server(
-        tmp_path_factory.mktemp("engine"), plugins=("wan",), worker_silence_s=10, worker_patience_s=60,
-        watchdog_min_s=60, probe_s=60, checker_s=8,
+        tmp_path_factory.mktemp("engine"), plugins=("wan", "infinitetalk"), worker_silence_s=10,
+        worker_patience_s=60, watchdog_min_s=60, probe_s=60, checker_s=8,
     )  # fmt: skip
     server.extra_environment = {"WANCORE_MODELS": str(models), "WANCORE_MODEL": "t2v"}
     try:
@@ -96,3 +97,29 @@ def test_closing_cancels_within_a_step(client: Client) -> None:
         if event.WhichOneof("event") == "result":
             results.append(event.result.state)
     assert results == [job_pb2.Job.STATE_CANCELLED]
+
+
+def test_a_live_session_makes_the_engine_s_frames(client: Client) -> None:
+    """The small face that comes with InfiniteTalk; sound in two parts."""
+    from wancore.embedded import embedded_for
+    from wancore.live import Live
+    from wancore.plugins import plugin_manager
+
+    sound = (np.sin(np.arange(8_000) / 9) * np.sin(np.arange(8_000) / 900) * 9_000).astype("<i2")
+    params = {"window": 9, "motion_frame": 5}
+    with client.session(
+        family="infinitetalk", model="tiny-talking-face", steps=1, size=(32, 32), seed=3, params=params
+    ) as live:
+        live.push(sound[:3_000])
+        live.push(sound[3_000:])
+        live.finish()
+        frames = np.stack([frame.pixels for frame in live.frames()])
+    feed = Live()
+    feed.push(sound.astype(np.float32) / np.float32(32768))
+    feed.end()
+    model = str(embedded_for(plugin_manager(), "infinitetalk").folder)
+    fields = {"family": "infinitetalk", "model": model, "steps": 1, "size": "32x32", "seed": 3}
+    request = parse_request({**fields, "params": params, "live": ("audio",)})
+    events = engine().generate(request, feed)
+    expected = np.concatenate([event.frames for event in events if isinstance(event, Frames)])
+    assert len(frames) == 12 and np.array_equal(frames, expected)

@@ -95,8 +95,10 @@ def generate(
 
 @app.command()
 def talk(
-    image: Annotated[Path, typer.Option(help="the picture of who talks")],
     audio: Annotated[str, typer.Option(help="a file, or - for raw 16-bit mono PCM, 16 kHz, as it is spoken")],
+    image: Annotated[
+        Path | None, typer.Option(help="who talks; default: the model's own, if it has one")
+    ] = None,
     prompt: Annotated[str, typer.Option(help="what to show")] = "",
     family: Annotated[str, typer.Option(help="one that can run live")] = "infinitetalk",
     model: Annotated[str | None, typer.Option(help="as `models` lists it")] = None,
@@ -115,7 +117,8 @@ def talk(
         params = {name: value(text) for name, text in (pair(t, "--param") for t in param or ())}
         session = client.session(
             prompt, family=family, model=model, size=parse_size(size), fps=fps, steps=steps, seed=seed,
-            params=params, inputs={"image": image}, loras=[parse_lora(text) for text in lora or ()],
+            params=params, inputs={"image": image} if image is not None else {},
+            loras=[parse_lora(text) for text in lora or ()],
         )  # fmt: skip
         with session:
             converse(session, audio, out, provenance)
