@@ -28,6 +28,7 @@ class AttachedFamily:
     def prepare(self, base: Base, lead: Lead) -> None:
         """Once per request."""
         self._prepared = self.family.prepare(self.request, base, lead, self.tools)
+        self.tools.drop_sound()
 
     def window(self, window: Window, carry: Carry | None) -> tuple[str, Conditioning]:
         """Its name, and what it contributes to a window."""

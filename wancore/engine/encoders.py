@@ -105,6 +105,10 @@ class RequestTools:
         with self.stages("speech"):
             return self.models.encode_speech(waveform, frames)
 
+    def drop_sound(self) -> None:
+        """Forgets what was heard: an hour of it is large, and no window reads it."""
+        self._audio.clear()
+
     def path(self, role: str) -> Path:
         if role not in self.request.inputs:
             raise InvalidInput(f"inputs.{role}", None, "a file")

@@ -124,6 +124,7 @@ class Generation:
         yield Loading("inputs")
         with self.stages("inputs"), torch.no_grad():
             prepared = self.family.prepare(self.request, self.plan.base, self.lead, self.tools)
+            self.tools.drop_sound()
             for attachment in self.attachments:
                 with told_of(attachment.family, self.family):
                     attachment.prepare(self.plan.base, self.lead)
