@@ -109,13 +109,14 @@ def test_wrong_family(tiny):
 
 
 def test_a_file_named_after_another_family(tiny, tmp_path):
-    """Its keys are the base model's, its name is not: running it as the base would be wrong in silence."""
+    """Its keys are the base model's, its name is of a family that is not there: no guess."""
     model = shutil.copytree(tiny("t2v"), tmp_path / "set")
     weights = (model / "diffusion_pytorch_model.safetensors").rename(model / "Phantom-Wan-1.3B.safetensors")
     settings = {
         "vae": model / "Wan2.1_VAE.safetensors",
         "text_encoder": next(model.glob("models_t5*")),
         "tokenizer": model / "google" / "umt5-xxl",
+        "disabled_plugins": ("phantom",),
     }
     with pytest.raises(CheckpointError, match=r"name of phantom.*--family wan"):
         next(engine(**settings).generate(small(weights)))

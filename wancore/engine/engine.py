@@ -27,7 +27,7 @@ from wancore.live import Live
 from wancore.lora.held import Shelf
 from wancore.lora.request import located
 from wancore.lora.runtime import LoraOptions
-from wancore.plugins import PluginManager, plugin_manager
+from wancore.plugins import PluginManager, chosen_plugins
 from wancore.plugins.family import Family
 from wancore.request import Request
 from wancore.runtime.budget import device_memory
@@ -53,7 +53,7 @@ class Engine:
     ) -> None:
         """`shelf`: LoRA files that are held in memory, shared with other engines."""
         self.settings = settings
-        self.plugins = plugins or plugin_manager()
+        self.plugins = plugins or chosen_plugins(settings.plugins, settings.disabled_plugins)
         self.device = pick_device(settings.device)
         self.dtype = pick_dtype(settings.dtype, self.device)
         self.attention = Attention(settings.attention, all_backends(self.plugins))

@@ -109,4 +109,10 @@ def plugin_manager() -> PluginManager:
     from wancore.runtime.settings import load_settings
 
     settings = load_settings()
-    return PluginManager(settings.plugins, settings.disabled_plugins)
+    return chosen_plugins(settings.plugins, settings.disabled_plugins)
+
+
+@cache
+def chosen_plugins(enabled: tuple[str, ...] | None, disabled: tuple[str, ...]) -> PluginManager:
+    """The manager of one choice (`Settings.plugins`, `Settings.disabled_plugins`), kept for the process."""
+    return PluginManager(enabled, disabled)
