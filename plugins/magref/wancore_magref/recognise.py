@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from wancore.checkpoints.base_keys import base_patterns, base_spec, has_base
+from wancore.checkpoints.base_keys import base_spec, extra_keys, has_base
 from wancore.checkpoints.canonical import to_canonical
 from wancore.checkpoints.claim import Claim, hinted
-from wancore.checkpoints.pattern import PatternSet
 from wancore.checkpoints.view import FileView
 
 CHANNELS = 36  # 16 noise, 4 mask, 16 image latent
@@ -15,10 +14,10 @@ def recognise(file: FileView) -> Claim | None:
     view = to_canonical(file)
     if not has_base(view):
         return None
-    patterns, spec = PatternSet(base_patterns()), base_spec(view)
+    spec = base_spec(view)
     if spec.in_dim != CHANNELS or spec.image_dim is None or spec.image_positions is not None:
         return None
-    if not all(name in patterns for name in view.entries):
+    if extra_keys(view):
         return None
     named = hinted(file.path, "magref")
     return Claim("base", "magref", alternatives=("wan",), decided_by="hint" if named else "keys")

@@ -43,7 +43,7 @@ class ReCamMasterFamily(FamilyBase):
     keys = ("blocks.N.{cam_encoder,projector}.{weight,bias}",)
 
     def recognise(self, file: FileView) -> Claim | None:
-        from wancore_recammaster.checkpoint import recognise
+        from wancore_recammaster.recognise import recognise
 
         return recognise(file)
 

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from wancore.checkpoints.claim import Claim
 from wancore.checkpoints.load import load_module
-from wancore.checkpoints.pattern import PatternSet
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
 from wancore.plugins.family import Base, Place
 from wancore_standin.adapter import StandIn
-
-KEYS = ("blocks.N.self_attn.{q_loras,k_loras,v_loras}.{down,up}.weight",)
-DOWN = "blocks.0.self_attn.q_loras.down.weight"
-
-
-def recognise(file: FileView) -> Claim | None:
-    """The low-rank weights of the face: shaped like a LoRA, and no LoRA."""
-    patterns = PatternSet(KEYS)
-    if DOWN not in file or not all(name in patterns for name in file.entries):
-        return None
-    return Claim("module", "standin", needs=("the Wan text-to-video model it was trained on",))
+from wancore_standin.recognise import DOWN
 
 
 def check(base: Base, weights: FileView) -> None:

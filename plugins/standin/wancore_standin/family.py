@@ -33,7 +33,7 @@ class StandInFamily(FamilyBase):
     keys = ("blocks.N.self_attn.{q_loras,k_loras,v_loras}.{down,up}.weight",)
 
     def recognise(self, file: FileView) -> Claim | None:
-        from wancore_standin.checkpoint import recognise
+        from wancore_standin.recognise import recognise
 
         return recognise(file)
 

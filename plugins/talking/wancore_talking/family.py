@@ -98,7 +98,7 @@ class TalkingFamily(FamilyBase):
         return frozenset({SOUND}) if request.attaches(self.id) else frozenset()
 
     def recognise(self, file: FileView) -> Claim | None:
-        from wancore_talking.weights import recognise
+        from wancore_talking.recognise import recognise
 
         return recognise(file, self.id, self.words, self.others)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from wancore_vace.checkpoint import hinted_layers, recognise
+from wancore_vace.checkpoint import hinted_layers
 from wancore_vace.family import VaceFamily
 from wancore_vace.keys import RENAMES
+from wancore_vace.recognise import recognise
 
 from plugins.vace.tests import making
 from wancore.checkpoints.canonical import diffusers_map, open_transformer

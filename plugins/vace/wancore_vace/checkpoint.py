@@ -1,4 +1,4 @@
-"""What a checkpoint tells about VACE: whose it is, which blocks it hints at, whether it fits a base."""
+"""What a checkpoint tells about VACE: which blocks it hints at, whether it fits a base."""
 
 from __future__ import annotations
 
@@ -6,34 +6,16 @@ import re
 
 import torch
 
-from wancore.checkpoints.base_keys import base_spec, has_base
-from wancore.checkpoints.canonical import to_canonical
-from wancore.checkpoints.claim import Claim
-from wancore.checkpoints.keymap import KeyMap
 from wancore.checkpoints.load import load_module
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.plugins.family import Base, Place
 from wancore_vace.adapter import Vace
-from wancore_vace.keys import RENAMES
 from wancore_vace.parameters import Parameters
+from wancore_vace.recognise import PATCH
 from wancore_vace.roles import sources
 
-NAMES = KeyMap.of(RENAMES)
 BLOCK = re.compile(r"vace_blocks\.(\d+)\.after_proj\.weight")
-PATCH = "vace_patch_embedding.weight"
-SIZES = {1536: "1.3b", 5120: "14b"}
-
-
-def recognise(file: FileView) -> Claim | None:
-    """VACE's blocks, with the text-to-video model they belong to or alone."""
-    view = to_canonical(file, NAMES)
-    if "vace_blocks.0.after_proj.weight" not in view or PATCH not in view:
-        return None
-    variant = SIZES.get(view.shape(PATCH)[0], "")
-    if not has_base(view):
-        return Claim("module", "vace", variant, needs=("its text-to-video base model",))
-    return Claim("merged", "vace", variant if base_spec(view).in_dim == 16 else "")
 
 
 def hinted_layers(weights: FileView, blocks: int) -> tuple[int, ...]:

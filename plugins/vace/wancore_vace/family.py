@@ -45,7 +45,7 @@ class VaceFamily(FamilyBase):
     renames = MappingProxyType(RENAMES)
 
     def recognise(self, file: FileView) -> Claim | None:
-        from wancore_vace.checkpoint import recognise
+        from wancore_vace.recognise import recognise
 
         return recognise(file)
 
