@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wancore.checkpoints.scaled_formats import INPUT_SCALE, INPUT_SCALES, SCALE, make_scaled
+from wancore.checkpoints.small import small_tensors
 from wancore.checkpoints.stored import CODES, Encoding, MakeWeight
 from wancore.checkpoints.stored_layer import FP8_DTYPES, StoredLayer
 from wancore.checkpoints.view import FileView
@@ -35,14 +36,11 @@ def comfy_descriptions(view: FileView) -> Descriptions:
     """Layer -> its description, from the header and from the tensors. Raises `CheckpointError`."""
     found = dict(in_header(view))
     described = [name for name in view.entries if name.endswith("." + DESCRIPTION)]
-    if not described:
-        return found
-    with view.reader() as reader:
-        for name in described:
-            if view.entries[name].nbytes > MAX_DESCRIPTION_BYTES or view.entries[name].dtype != "U8":
-                raise CheckpointError(view.path, "is no description of a layer's format", name)
-            text = bytes(reader.tensor(name).flatten().tolist())
-            found[name.removesuffix("." + DESCRIPTION)] = description(view, name, text)
+    for name in described:
+        if view.entries[name].nbytes > MAX_DESCRIPTION_BYTES or view.entries[name].dtype != "U8":
+            raise CheckpointError(view.path, "is no description of a layer's format", name)
+    for name, text in small_tensors(view, described).items():
+        found[name.removesuffix("." + DESCRIPTION)] = description(view, name, text)
     return found
 
 

@@ -12,11 +12,12 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from wancore.checkpoints.ggml_layout import LAYOUTS
-from wancore.checkpoints.header import MAX_ELEMENTS, Entry
+from wancore.checkpoints.header import KEPT, MAX_ELEMENTS, Entry
 from wancore.errors import shown
 
 MAGIC = b"GGUF"
@@ -74,8 +75,12 @@ class Cursor:
             raise GgufError(f"its header is longer than {MAX_HEADER_BYTES // 1_000_000} MB")
 
     def number(self, code: str) -> int:
-        (value,) = struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))
-        return int(value)
+        return self.numbers(code)[0]
+
+    def numbers(self, codes: str) -> tuple[int, ...]:
+        """Several whole numbers at once: a header has thousands."""
+        codes = "<" + codes
+        return struct.unpack(codes, self.take(struct.calcsize(codes)))
 
     def text(self, limit: int) -> str:
         length = self.number("Q")
@@ -120,7 +125,13 @@ def parse(cursor: Cursor) -> GgufHeader:
     data_offset = -(-cursor.position // alignment) * alignment
     check_data(described, cursor.size - data_offset)
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items() if v is not None}
-    return GgufHeader(described, texts, data_offset)
+    return GgufHeader(kept(tuple(described.items())), texts, data_offset)
+
+
+@lru_cache(KEPT)
+def kept(tensors: tuple[tuple[str, Entry], ...]) -> Mapping[str, Entry]:
+    """One object for the same tensors, by which files of one architecture are known."""
+    return dict(tensors)
 
 
 def value(cursor: Cursor, kind: int, nesting: int = 0) -> Value:
@@ -159,23 +170,26 @@ def aligned_to(metadata: Mapping[str, Value]) -> int:
 def tensor(cursor: Cursor, metadata: Mapping[str, Value], alignment: int) -> tuple[str, Entry]:
     """(name, entry) of the next tensor; its shape outermost first, as it was before it was stored."""
     name = cursor.text(MAX_NAME_BYTES)
-    where = f"tensor {shown(name)}"
     dims = cursor.number("I")
     if dims > MAX_DIMS:
-        raise GgufError(f"{where}: {dims} dimensions; accepted: at most {MAX_DIMS}")
-    stored = tuple(cursor.number("Q") for _ in range(dims))[::-1]
-    kind, offset = cursor.number("I"), cursor.number("Q")
+        raise wrong(name, f"{dims} dimensions; accepted: at most {MAX_DIMS}")
+    *sizes, kind, offset = cursor.numbers(f"{dims}QIQ")
+    stored = tuple(reversed(sizes))
     if kind not in LAYOUTS:
-        raise GgufError(f"{where}: unknown type {kind}")
+        raise wrong(name, f"unknown type {kind}")
     layout = LAYOUTS[kind]
     if math.prod(n for n in stored if n) > MAX_ELEMENTS:
-        raise GgufError(f"{where}: impossible shape {list(stored)}")
+        raise wrong(name, f"impossible shape {list(stored)}")
     if (stored[-1] if stored else 1) % layout.elements:
-        raise GgufError(f"{where}: rows of {stored[-1:]} are no whole blocks of {layout.name}")
+        raise wrong(name, f"rows of {stored[-1:]} are no whole blocks of {layout.name}")
     if offset % alignment:
-        raise GgufError(f"{where}: offset {offset} is no multiple of {alignment}")
+        raise wrong(name, f"offset {offset} is no multiple of {alignment}")
     nbytes = math.prod(stored) // layout.elements * layout.size
     return name, Entry(layout.name, original_shape(name, stored, metadata), offset, offset + nbytes)
+
+
+def wrong(name: str, problem: str) -> GgufError:
+    return GgufError(f"tensor {shown(name)}: {problem}")
 
 
 def original_shape(name: str, stored: tuple[int, ...], metadata: Mapping[str, Value]) -> tuple[int, ...]:

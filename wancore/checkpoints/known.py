@@ -5,6 +5,7 @@ It lets `inspect` and errors say whose file something is and what to install; it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -87,7 +88,16 @@ def known_families(view: FileView) -> KnownFamilies:
 
 def known_in(canonical: FileView) -> KnownFamilies:
     """As `known_families`, for a view with canonical names."""
-    matching = [entry for entry in entries() if entry.fingerprint.keys_fit(canonical)]
+    return known_among(with_these_keys(canonical), canonical)
+
+
+def with_these_keys(canonical: FileView) -> tuple[Entry, ...]:
+    """Who a file with such names and shapes may belong to, whatever it is called."""
+    return tuple(entry for entry in entries() if entry.fingerprint.keys_fit(canonical))
+
+
+def known_among(matching: Sequence[Entry], canonical: FileView) -> KnownFamilies:
+    """Whose the file is of those that have its keys, by its name where several do."""
     decided = [e for e in matching if not e.fingerprint.hints or e.fingerprint.hint_fits(canonical.path)]
     special = [entry for entry in decided if not entry.general]
     fits: dict[str, KnownFamily] = {}

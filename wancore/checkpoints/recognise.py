@@ -16,7 +16,10 @@ class Recogniser(Protocol):
     """The part of a family that looks at files."""
 
     def recognise(self, file: FileView) -> Claim | None:
-        """A claim on `file` (see `recognition_view`), or None. Never reads data."""
+        """A claim on `file` (see `recognition_view`), or None. Never reads data.
+
+        Imports no torch: that takes longer than listing thousands of files.
+        """
 
 
 def recognition_view(view: FileView) -> FileView:

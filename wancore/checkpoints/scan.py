@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,7 @@ from wancore.checkpoints.report import Identity, Report, json_types
 from wancore.checkpoints.twins import Twins
 from wancore.errors import CheckpointError
 
-MANY = 1000  # files from which on other processes are worth starting
-BATCH = 50
-MAX_PROCESSES = 8
-Families = Callable[[], Sequence[Recogniser]]
+BATCH = 50  # files that are looked at before their lines are given
 
 
 @dataclass(frozen=True)
@@ -45,35 +40,20 @@ class Found:
         return dict(json_types(asdict(self)))
 
 
-def scan(root: Path | str, families: Families) -> Iterator[Found]:
+def scan(root: Path | str, families: Sequence[Recogniser]) -> Iterator[Found]:
     """Every checkpoint below `root`, in the order of folders and names; shards of one model are one.
 
-    `families`: gives the installed families, also in the processes that are started for many files (so it
-    must be importable). Pickle files are listed, not opened. A file that cannot be read is listed with the
-    reason. Raises `CheckpointError` if there is no such folder.
+    Pickle files are listed, not opened. A file that cannot be read is listed with the reason. Raises
+    `CheckpointError` if there is no such folder.
     """
     root = Path(root)
     if not root.is_dir():
         raise CheckpointError(root, "no such folder")
-    paths = list(checkpoints_in(root, deep=True))
-    if len(paths) < MANY or (os.cpu_count() or 1) < 2:
-        yield from look_at_all(root, paths, families)
-        return
-    workers = min(os.cpu_count() or 1, MAX_PROCESSES)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(look_at_all, root, batch, families) for batch in batches(paths)]
-        for done in waiting:
-            yield from done.result()
-
-
-def batches(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
-    return (paths[first : first + BATCH] for first in range(0, len(paths), BATCH))
-
-
-def look_at_all(root: Path, paths: Iterable[Path], families: Families) -> list[Found]:
-    installed, twins = families(), Twins()
-    with without_collector():
-        return [found_at(root, path, installed, twins) for path in paths]
+    twins, paths = Twins(), checkpoints_in(root, deep=True)
+    while batch := list(islice(paths, BATCH)):
+        with without_collector():
+            found = [found_at(root, path, families, twins) for path in batch]
+        yield from found
 
 
 @contextmanager

@@ -6,20 +6,27 @@ one file's names, shapes and dtypes is what it makes of all with the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from wancore.checkpoints.comfy_formats import DESCRIPTION, METADATA
-from wancore.checkpoints.header import Entry, HeaderError, read_header
+from wancore.checkpoints.gguf_header import GgufError, GgufHeader, read_gguf_header
+from wancore.checkpoints.header import KEPT, Entry, Header, HeaderError, read_header
 from wancore.checkpoints.inspect import Looked
 from wancore.checkpoints.open import open_view
-from wancore.checkpoints.shards import SHARD, SUFFIX
+from wancore.checkpoints.shards import GGUF_SUFFIX, SHARD, SUFFIX
 
-MANY = 64  # headers that are remembered at once
+MANY = KEPT  # headers that are remembered at once
+
+#: By suffix; a file that is of another kind than its name says is no twin of anything.
+READ: Mapping[str, Callable[[Path], Header | GgufHeader]] = {
+    SUFFIX: read_header,
+    GGUF_SUFFIX: read_gguf_header,
+}
 
 
 class Twins:
-    """What was looked at, by header. Headers with the same text are one object (`read_header`)."""
+    """What was looked at, by header. The tensors of headers with the same text are one object."""
 
     def __init__(self) -> None:
         self._seen: dict[int, tuple[Mapping[str, Entry], Looked]] = {}
@@ -29,11 +36,11 @@ class Twins:
 
         Raises `CheckpointError`.
         """
-        if path.suffix != SUFFIX or SHARD.fullmatch(path.name) or (path.parent / "config.json").exists():
+        if path.suffix not in READ or SHARD.fullmatch(path.name) or (path.parent / "config.json").exists():
             return None
         try:
-            header = read_header(path)
-        except HeaderError:
+            header = READ[path.suffix](path)
+        except (HeaderError, GgufError):
             return None
         if METADATA in header.metadata:
             return None

@@ -53,7 +53,7 @@ class FileView:
 
     def at(self, path: Path, metadata: Mapping[str, str]) -> FileView:
         """These tensors as another file of the same header has them, for recognition: data is this file's."""
-        view = replace(self, path=path, metadata=metadata)
+        view = FileView(path, self.entries, metadata, self.config)
         known = {name: value for name, value in self.__dict__.items() if name in ("names", "files")}
         view.__dict__.update(known)
         return view

@@ -27,7 +27,7 @@ def models(
     """List every checkpoint below a folder: what it is, whose, how it is stored. Reads headers only."""
     from wancore.checkpoints.scan import scan
 
-    found = scan(folder, installed_families)
+    found = scan(folder, installed_families())
     if as_json:
         typer.echo(json.dumps([one.as_json() for one in found], indent=1))
         return
