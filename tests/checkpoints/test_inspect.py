@@ -123,7 +123,8 @@ def test_components_and_modules(tmp_path: Path) -> None:
     assert report.identity.components[0].width == 16 and report.needs == ()
     assert inspect(text_encoder(tmp_path / "t.safetensors"), []).what == "a UMT5 file"
     lora = inspect(write_headers(tmp_path / "l.safetensors", {"blocks.0.q.lora_up.weight": [2, 2]}), [])
-    assert (lora.what, lora.needs) == ("a LoRA file", ("the transformer it was made for",))
+    assert lora.what == "a LoRA file on other layers (1 block)" and lora.lora is not None
+    assert lora.needs == ("the transformer it was made for",)
     module = inspect(
         write_headers(tmp_path / "m.safetensors", {"vace_blocks.0.after_proj.weight": [2, 2]}), []
     )

@@ -11,10 +11,10 @@ from pathlib import Path
 from wancore.checkpoints.base import num_heads
 from wancore.checkpoints.base_keys import BaseSpec, base_spec, expected_keys, extra_keys, has_base
 from wancore.checkpoints.canonical import in_diffusers_names, to_canonical
-from wancore.checkpoints.components import component_claims
+from wancore.checkpoints.components import ComponentClaim, component_claims
 from wancore.checkpoints.container import Foreign, container_of, kind_of
 from wancore.checkpoints.folder import PIPELINE_FILE, expert_folders
-from wancore.checkpoints.known import KnownFamilies, known_in, named_otherwise
+from wancore.checkpoints.known import Entry, KnownFamilies, known_among, named_otherwise, with_these_keys
 from wancore.checkpoints.layer_formats import found_formats
 from wancore.checkpoints.layout import find_parts
 from wancore.checkpoints.models_tree import is_models_tree
@@ -25,6 +25,7 @@ from wancore.checkpoints.recognise import Recogniser, claims_on, decide
 from wancore.checkpoints.report import Contents, DtypeShare, Identity, KeyList, Report
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
+from wancore.lora.facts import LoraFacts
 
 
 def inspect(path: Path | str, families: Iterable[Recogniser]) -> Report:
@@ -94,10 +95,27 @@ class Looked:
 
     def at(self, path: Path, metadata: Mapping[str, str]) -> Looked:
         """The same tensors in a file of another name and with other metadata."""
-        view, shown = self.view.at(path, metadata), self.shown.at(path, metadata)
-        twin = Looked(view, shown, self.canonical.at(path, metadata), self.prefix)
-        twin.__dict__["contents"] = self.contents
+        view = self.view.at(path, metadata)
+        shown = self.shown.at(path, metadata) if self.shown is not self.view else view
+        canonical = self.canonical.at(path, metadata) if self.canonical is not self.shown else shown
+        twin = Looked(view, shown, canonical, self.prefix)
+        twin.__dict__.update({name: getattr(self, name) for name in OF_HEADERS})
         return twin
+
+    @cached_property
+    def components(self) -> tuple[ComponentClaim, ...]:
+        return tuple(component_claims(self.shown))
+
+    @cached_property
+    def with_these_keys(self) -> tuple[Entry, ...]:
+        """The known families it may belong to, before its name is asked."""
+        return with_these_keys(self.canonical)
+
+    @cached_property
+    def lora(self) -> LoraFacts | None:
+        """What it changes; None for a file that is no LoRA."""
+        adapter = any(claim.role == "lora" for claim in self.components)
+        return LoraFacts.of(self.view) if adapter else None
 
     @cached_property
     def contents(self) -> Contents:
@@ -119,6 +137,10 @@ class Looked:
         )
 
 
+#: What names, shapes and dtypes tell alone, so that it holds for every file with the same.
+OF_HEADERS = ("contents", "components", "with_these_keys", "lora")
+
+
 def checkpoint_report(looked: Looked, families: Sequence[Recogniser]) -> Report:
     """What `inspect` reports of a file that has been opened. Raises `CheckpointError`."""
     view = looked.view
@@ -126,22 +148,24 @@ def checkpoint_report(looked: Looked, families: Sequence[Recogniser]) -> Report:
     contents = read_contents(looked, identity)
     return Report(
         path=view.path,
-        what=described(contents, identity),
+        what=described(contents, identity, looked.lora),
         container=", ".join(sorted({container_of(file).name for file in view.files})),
         problems=(*problems(contents), *name_problems(identity)),
         needs=tuple(needs(looked.canonical, identity)),
         contents=contents,
         identity=identity,
+        lora=looked.lora,
     )
 
 
 def identify(looked: Looked, families: Sequence[Recogniser]) -> Identity:
-    claims, components = claims_on(looked.shown, families), component_claims(looked.shown)
+    claims, components = claims_on(looked.shown, families), looked.components
     try:
         decided, why = decide(claims, looked.view.path), ""
     except CheckpointError as error:
         decided, why = None, "" if components else error.problem
-    return Identity(decided, why, tuple(claims), tuple(components), known_in(looked.canonical))
+    known = known_among(looked.with_these_keys, looked.canonical)
+    return Identity(decided, why, tuple(claims), components, known)
 
 
 def read_contents(looked: Looked, identity: Identity) -> Contents:
@@ -181,9 +205,10 @@ KINDS = {
 }
 
 
-def described(contents: Contents, identity: Identity) -> str:
+def described(contents: Contents, identity: Identity, lora: LoraFacts | None) -> str:
     if identity.components:
-        return " and ".join(f"a {claim.name} file" for claim in identity.components)
+        files = " and ".join(f"a {claim.name} file" for claim in identity.components)
+        return f"{files} {lora.phrase}".rstrip() if lora else files
     if identity.family:
         return f"{KINDS[identity.family.kind]} of {identity.family.family}"
     if identity.known.fits:

@@ -11,6 +11,7 @@ from wancore.checkpoints.claim import Claim
 from wancore.checkpoints.components import ComponentClaim
 from wancore.checkpoints.known import KnownFamilies
 from wancore.checkpoints.layer_formats import FoundFormat
+from wancore.lora.facts import LoraFacts
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Report:
     """`what` in one phrase; `problems` say why it cannot be loaded; `needs` what has to be given beside it.
 
     `container` is the kind of file, or "folder" for a folder of several models, whose `parts` are
-    reported one by one.
+    reported one by one. `lora`: what such a file changes.
     """
 
     path: Path
@@ -81,6 +82,7 @@ class Report:
     needs: tuple[str, ...] = ()
     contents: Contents | None = None
     identity: Identity | None = None
+    lora: LoraFacts | None = None
     parts: Mapping[str, Report] | None = None
 
     def as_json(self) -> dict[str, Any]:

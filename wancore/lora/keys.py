@@ -73,7 +73,7 @@ def parse_key(name: str) -> Key | None:
     """None for a key that ends like none of an adapter's tensors."""
     for pattern, role in COMPILED:
         if match := pattern.fullmatch(name):
-            own = cast(Role | None, match.groupdict().get("own"))
+            own = cast("Role | None", match.groupdict().get("own"))
             return Key(name, match["module"].replace(WRAPPED, ""), own or role)
     return None
 
