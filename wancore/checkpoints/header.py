@@ -25,7 +25,7 @@ METADATA = "__metadata__"
 METADATA_FIRST = re.compile(rf'{{\s*"{METADATA}"\s*:\s*')
 COMMA = re.compile(r'\s*,\s*(?=")')
 #: Files of one architecture differ in their metadata only: so many headers are kept as they were read.
-KEPT, MAX_KEPT_BYTES = 128, 1_000_000
+KEPT, MAX_KEPT_BYTES = 256, 1_000_000
 
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F4": 4,

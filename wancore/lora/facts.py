@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from wancore.checkpoints.names import Names, remembered
 from wancore.checkpoints.view import FileView
-from wancore.lora.keys import Key, parse_key
+from wancore.lora.keys import parse_key
 
 #: Parts of a transformer by what their names hold, dots for underscores: upstream's and diffusers' names.
 PARTS = (
@@ -16,6 +17,8 @@ PARTS = (
     ("feed-forward", re.compile(r"\.ffn\.")),
 )
 OTHER = "other layers"
+#: Self-attention's, whose input is as wide as the model.
+QUERIES = ("self.attn.q", "attn1.to.q")
 BLOCK = re.compile(r"(?:^|\.)blocks\.(\d+)\.")
 
 
@@ -33,14 +36,14 @@ class LoraFacts:
 
     @classmethod
     def of(cls, view: FileView) -> LoraFacts:
-        keys = [key for name in view.entries if (key := parse_key(name)) is not None]
-        stems = {dotted(key.stem) for key in keys}
-        downs = [(key, view.shape(key.name)) for key in keys if key.role == "down"]
+        named = named_in(view.names)
+        shapes = {view.shape(name) for name in named.downs}
+        width = view.shape(named.query) if named.query else ()
         return cls(
-            ranks=tuple(sorted({shape[0] for _, shape in downs if shape})),
-            width=model_width(downs),
-            parts=parts_of(stems),
-            blocks=len({match[1] for stem in stems if (match := BLOCK.search(stem))}),
+            ranks=tuple(sorted({shape[0] for shape in shapes if shape})),
+            width=width[1] if len(width) == 2 else None,
+            parts=named.parts,
+            blocks=named.blocks,
         )
 
     @property
@@ -62,6 +65,30 @@ class LoraFacts:
         return f"{named} ({self.blocks} block{'s' * (self.blocks > 1)})" if self.blocks else named
 
 
+@dataclass(frozen=True)
+class Named:
+    """What names alone tell. `downs`: of the tensors that come first in pairs; `query`: the one of a
+    self-attention's queries, or ''."""
+
+    downs: tuple[str, ...]
+    query: str
+    parts: tuple[str, ...]
+    blocks: int
+
+
+@remembered
+def named_in(names: Names) -> Named:
+    keys = [key for name in names if (key := parse_key(name)) is not None]
+    downs = [key for key in keys if key.role == "down"]
+    stems = {dotted(key.stem) for key in keys}
+    return Named(
+        downs=tuple(key.name for key in downs),
+        query=next((key.name for key in downs if dotted(key.stem).endswith(QUERIES)), ""),
+        parts=parts_of(stems),
+        blocks=len({match[1] for stem in stems if (match := BLOCK.search(stem))}),
+    )
+
+
 def dotted(stem: str) -> str:
     return stem.replace("_", ".")
 
@@ -74,11 +101,3 @@ def parts_of(stems: Iterable[str]) -> tuple[str, ...]:
 
 def part_of(stem: str) -> str:
     return next((name for name, pattern in PARTS if pattern.search(f"{stem}.")), OTHER)
-
-
-def model_width(downs: Iterable[tuple[Key, tuple[int, ...]]]) -> int | None:
-    """What the queries of self-attention read; None where the file does not change them."""
-    for key, shape in downs:
-        if dotted(key.stem).endswith(("self.attn.q", "attn1.to.q")) and len(shape) == 2:
-            return shape[1]
-    return None
