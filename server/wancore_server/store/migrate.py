@@ -43,6 +43,8 @@ def migrate(path: Path) -> None:
         for version in range(found + 1, VERSION + 1):
             script = files("wancore_server.store").joinpath(SCRIPTS[version]).read_text()
             connection.executescript(f"BEGIN;\n{script}\nPRAGMA user_version = {version};\nCOMMIT;")
+        # Kept in the file. Changing to it needs the store alone: here a store that is locked stops the start.
+        connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
 

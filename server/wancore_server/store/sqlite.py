@@ -43,13 +43,12 @@ class SqliteStore:
     ) -> None:
         self.path, self.busy_s = path, busy_s
         migrate(path)
-        self.writer = Writer(self.connect, on_commit)
+        self.writer = Writer(self.connect, busy_s, on_commit)
         self.readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self.local = threading.local()
 
     def connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=self.busy_s)
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         return connection

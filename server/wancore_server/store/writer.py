@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import sqlite3
 import threading
@@ -18,13 +19,14 @@ T = TypeVar("T")
 MAX_GROUP = 256
 
 
-@dataclass
+@dataclass(eq=False)
 class Task:
     """A write, and who waits for it."""
 
     write: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    until: float  # time.monotonic(): a store that is still locked then is busy
 
     def done(self, result: Any, error: BaseException | None) -> None:
         def settle() -> None:
@@ -39,61 +41,78 @@ class Task:
 
 
 class Writer:
-    """Group commit: each write in its own savepoint, all that wait in one transaction."""
+    """Group commit: each write in its own savepoint, all that wait in one transaction.
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], on_commit: Callable[[float], None]) -> None:
-        self.connect, self.on_commit = connect, on_commit
+    `busy_s`: how long a write may wait for a lock that another program holds, from when it was asked for:
+    one that came while another waited does not wait as long again.
+    """
+
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], busy_s: float, on_commit: Callable[[float], None]
+    ) -> None:
+        self.connect, self.busy_s, self.on_commit = connect, busy_s, on_commit
         self.tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self.closing = False
         self.thread = threading.Thread(target=self.run, name="store-writer", daemon=True)
         self.thread.start()
 
     async def write(self, write: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs `write` in a transaction; returns when it is on disk."""
+        """Runs `write` in a transaction; returns when it is on disk. Raises `StoreBusy`."""
         loop = asyncio.get_running_loop()
-        task = Task(write, loop.create_future(), loop)
+        task = Task(write, loop.create_future(), loop, time.monotonic() + self.busy_s)
         self.tasks.put(task)
         # A caller that is cancelled leaves the write as it is: it may be committed already.
         result: T = await asyncio.shield(task.future)
         return result
 
     def close(self) -> None:
+        """Returns when all that was asked for is on disk or has failed."""
         self.tasks.put(None)
         self.thread.join()
 
     def run(self) -> None:
         connection = self.connect()
+        group: list[Task] = []
         try:
-            while (task := self.tasks.get()) is not None:
-                group = [task]
-                while len(group) < MAX_GROUP and not self.tasks.empty():
-                    more = self.tasks.get()
-                    if more is None:
-                        self.tasks.put(None)
-                        break
-                    group.append(more)
-                self.commit(connection, group)
+            while self.gather(group):
+                group = self.commit(connection, group)
         finally:
             connection.close()
 
-    def commit(self, connection: sqlite3.Connection, group: list[Task]) -> None:
+    def gather(self, group: list[Task]) -> bool:
+        """Adds what is asked for, and waits for it where nothing is; False where nothing will come."""
+        while len(group) < MAX_GROUP and not (self.closing or (group and self.tasks.empty())):
+            task = self.tasks.get()
+            if task is None:
+                self.closing = True
+            else:
+                group.append(task)
+        return bool(group)
+
+    def commit(self, connection: sqlite3.Connection, group: list[Task]) -> list[Task]:
+        """Returns those that can still wait, where the store is locked."""
         started = time.perf_counter()
         outcomes: list[tuple[Task, Any, BaseException | None]] = []
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            begin(connection, min(task.until for task in group))
             for task in group:
                 outcomes.append((task, *self.attempt(connection, task)))
             failpoints.reach("store-before-commit")
             connection.execute("COMMIT")
             failpoints.reach("store-after-commit")
         except Exception as error:
+            now = time.monotonic()
+            patient = [task for task in group if task.until > now] if locked(error) and not outcomes else []
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             for task in group:
-                task.done(None, busy(error))
-            return
+                if task not in patient:
+                    task.done(None, busy(error))
+            return patient
         self.on_commit(time.perf_counter() - started)
         for task, result, problem in outcomes:
             task.done(result, problem)
+        return []
 
     def attempt(self, connection: sqlite3.Connection, task: Task) -> tuple[Any, Exception | None]:
         connection.execute("SAVEPOINT one")
@@ -107,6 +126,19 @@ class Writer:
             return None, error
         connection.execute("RELEASE one")
         return result, None
+
+
+def begin(connection: sqlite3.Connection, until: float) -> None:
+    """Begins to write, where the lock comes free before `until` of `time.monotonic()`."""
+    left_ms = max(0, math.ceil(1000 * (until - time.monotonic())))
+    connection.execute(f"PRAGMA busy_timeout = {left_ms}")
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def locked(error: Exception) -> bool:
+    """Whether another program holds the lock."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # the rest of the code says why
 
 
 def busy(error: Exception) -> Exception:
