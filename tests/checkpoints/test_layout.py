@@ -170,7 +170,7 @@ def models(tmp_path: Path) -> Path:
     taehv(root / "vae_approx" / "taew2_2.safetensors", 48)
     text_encoder(root / "text_encoders" / "umt5_fp16.safetensors")
     packed = {"blocks.0.ffn.gate.0.weight": "U8"}
-    text_encoder(root / "text_encoders" / "umt5_awq.safetensors", dtype=packed, format="awq_w4a16")
+    text_encoder(root / "text_encoders" / "umt5_svdquant.safetensors", dtype=packed, format="svdquant_w4a4")
     text_encoder(root / "clip" / "other_width.safetensors", width=64)
     clip(root / "clip_vision" / "clip_vision_h.safetensors")
     clip(root / "clip_vision" / "clip_vision_g.safetensors", width=16)
@@ -210,7 +210,12 @@ def test_what_does_not_fit_is_named_when_a_part_is_missing(models: Path) -> None
     (models / "text_encoders" / "umt5_fp16.safetensors").unlink()
     parts = find_parts(models / "diffusion_models" / "t2v.safetensors")
     refuses(parts, "vae", "Wan2_1_VAE_bf16.pth is a pickle file", "width 48, not 16", "needed: a Wan 2.1 VAE")
-    refuses(parts, "text_encoder", "umt5_awq.safetensors is quantised (ComfyUI awq_w4a16", "width 64, not 32")
+    refuses(
+        parts,
+        "text_encoder",
+        "umt5_svdquant.safetensors is quantised (ComfyUI svdquant_w4a4",
+        "width 64, not 32",
+    )
 
 
 def test_a_folder_takes_from_a_tree_what_it_lacks(tmp_path: Path, models: Path) -> None:
