@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -183,6 +184,17 @@ def test_too_many_viewers_are_refused(few: tuple[Server, Client]) -> None:
         events.close()
 
 
+CREATE = """
+import sys, time
+from wancore_client import Client, Unavailable
+client = Client(*sys.argv[1:3])
+while True:
+    try:
+        print(client.create(family="faulty", size=(640, 480), frames=60, params={"block_s": 0.1}).name)
+        break
+    except Unavailable:  # it is starting
+        time.sleep(0.2)
+"""
 NETWORK = """
 ip netns add {a}; ip netns add {b}
 ip link add {a}v type veth peer name {b}v
@@ -193,9 +205,10 @@ ip -n {a} link set {a}v up; ip -n {b} link set {b}v up; ip -n {a} link set lo up
 
 
 def can_make_networks() -> bool:
+    name = f"wanprobe{os.getpid()}"  # every process of a run asks, at the same time
     try:
-        made = subprocess.run(["ip", "netns", "add", "wanprobe"], capture_output=True)
-        subprocess.run(["ip", "netns", "del", "wanprobe"], capture_output=True)
+        made = subprocess.run(["ip", "netns", "add", name], capture_output=True)
+        subprocess.run(["ip", "netns", "del", name], capture_output=True)
         return made.returncode == 0
     except FileNotFoundError:
         return False
@@ -204,7 +217,7 @@ def can_make_networks() -> bool:
 @pytest.mark.skipif(not can_make_networks(), reason="needs `ip netns` and the right to use it")
 def test_packets_dropped_both_ways(tmp_path: Path) -> None:
     """Fault 3: a wrong permanent neighbour entry at both ends drops silently, and heals when deleted."""
-    a, b = "wanta", "wantb"
+    a, b = f"wana{os.getpid()}", f"wanb{os.getpid()}"
     server = Server(tmp_path, insecure_bind=True)
     server.address = "10.99.0.1:50799"
     viewer = None
@@ -221,18 +234,14 @@ def test_packets_dropped_both_ways(tmp_path: Path) -> None:
                 env=environment, stdout=log, stderr=log, cwd=tmp_path,
             )  # fmt: skip
         eventually(lambda: (server.data / "server.json").exists(), 20)
-        make = (
-            "import sys; from wancore_client import Client; c = Client(*sys.argv[1:3]);"
-            "import time; time.sleep(2);"
-            "print(c.create(family='faulty', size=(640, 480), frames=60, params={'block_s': 0.1}).name)"
-        )
         inside = ["ip", "netns", "exec", b, sys.executable, "-c"]
         made = subprocess.run(
-            [*inside, make, server.address, server.token],
-            capture_output=True,
+            [*inside, CREATE, server.address, server.token],
+            stdout=subprocess.PIPE,
             text=True,
             env=environment,
             check=True,
+            timeout=30 * PATIENCE,
         )
         job = made.stdout.strip()
         viewer = Viewer.__new__(Viewer)
