@@ -135,6 +135,19 @@ def unavailable(reason: str, text: str, wait_s: float = 1.0) -> ApiError:
     return ApiError(code_pb2.UNAVAILABLE, reason, text, {}, (retry_after(wait_s),))
 
 
+def unsupported(field: str, family: str, what: str) -> ApiError:
+    """`what`: the rest of a sentence that begins with the family."""
+    metadata = {"field": field, "family": family}
+    text = f"{field}: {family} {what}"
+    return ApiError(code_pb2.FAILED_PRECONDITION, "UNSUPPORTED_BY_FAMILY", text, metadata)
+
+
+def violations_of(error: ApiError) -> list[Violation]:
+    """What `invalid` was told, or none where the error is of another kind."""
+    found = [detail for detail in error.details if isinstance(detail, error_details_pb2.BadRequest)]
+    return [Violation(v.field, v.description) for bad in found for v in bad.field_violations]
+
+
 def missing_assets(names: Iterable[str]) -> ApiError:
     failure = error_details_pb2.PreconditionFailure()
     listed = list(names)[:MAX_VIOLATIONS]

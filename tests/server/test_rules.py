@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from wancore_client import Client, InvalidRequest, Unavailable
-from wancore_proto.v1 import job_pb2
+from wancore_client import Client, InvalidRequest, Refused, Unavailable
+from wancore_proto.v1 import frames_pb2, job_pb2, job_service_pb2
 from wancore_server.catalog.rules import examine
 from wancore_server.errors import Violation
+from wancore_server.jobs.rest import without
 
 from tests.server.harness import Server, eventually
 from wancore.errors import InvalidInput
@@ -49,6 +50,61 @@ def test_all_that_the_rules_refuse_is_told_together(client: Client, validate_onl
     assert "10" in caught.value.fields["spec.shape.frame_count"]
     assert "4n + 1" in caught.value.fields["spec.shape.frame_count"]
     assert len(list(client.jobs())) == before
+
+
+def test_what_the_schema_and_the_rules_refuse_is_told_together(client: Client) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        client.create(family="strict", frames=10, steps=30, params={"even": "three", "colour": "red"})
+    told = caught.value.fields
+    assert set(told) == {
+        "spec.params.even", "spec.params.colour", "spec.shape.frame_count", "spec.sampling.steps"
+    }  # fmt: skip
+    assert "4n + 1" in told["spec.shape.frame_count"] and "unknown" in told["spec.params.colour"]
+
+
+def test_rules_that_fail_leave_what_the_schema_refused(client: Client) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        client.create(family="strict", params={"even": "three", "rule": "raise"})
+    assert set(caught.value.fields) == {"spec.params.even"}
+
+
+@pytest.mark.parametrize(
+    "field, lead, attached",
+    [("spec.family", "sauce", None), ("spec.attachments[0].family", "strict", "faulty")],
+)
+def test_a_family_that_cannot_have_that_part(
+    client: Client, field: str, lead: str, attached: str | None
+) -> None:
+    spec = job_pb2.JobSpec(family=f"families/{lead}")
+    if attached:
+        spec.attachments.add(family=f"families/{attached}")
+    with pytest.raises(Refused) as caught:
+        client.call(client.job_calls.CreateJob, job_service_pb2.CreateJobRequest(spec=spec))
+    assert caught.value.reason == "UNSUPPORTED_BY_FAMILY"
+    assert caught.value.metadata == {"field": field, "family": f"families/{attached or lead}"}
+
+
+def test_what_was_refused_is_left_out() -> None:
+    spec = job_pb2.JobSpec(prompt="kept")
+    spec.params.update({"a": 1, "a.b": 2, "c": {"d": 3}})
+    spec.shape.width, spec.shape.height, spec.shape.frame_count = 64, 48, 9
+    spec.sampling.methods.add(name="x").params.update({"e": 4, "f": 5})
+    spec.attachments.add(family="families/y").params.update({"g": 6})
+
+    def left(*fields: str) -> job_pb2.JobSpec:
+        rest = without(spec, [Violation(field, "") for field in fields])
+        assert rest is not None and rest.prompt == "kept"
+        return rest
+
+    assert set(left("spec.params.a").params) == {"a.b", "c"}
+    assert set(left("spec.params.c.d", "spec.params.a.b").params) == set()
+    assert left("spec.shape.width").shape == frames_pb2.VideoShape(frame_count=9)
+    assert left("spec.shape.frame_count").shape == frames_pb2.VideoShape(width=64, height=48)
+    assert set(left("spec.sampling.methods[0].params.e").sampling.methods[0].params) == {"f"}
+    gone = left("spec.sampling.methods[0].name", "spec.sampling.methods[0].params.e")
+    assert not gone.sampling.methods and not left("spec.attachments[0].params.g").attachments[0].params
+    for needed in ("inputs.image", "family", "model", "loras[0].name", "attachments[0].inputs.a", "params"):
+        assert without(spec, [Violation(f"spec.{needed}", "")]) is None
 
 
 def test_what_an_accepted_request_becomes_is_told_at_once(client: Client) -> None:

@@ -89,11 +89,12 @@ def examine(
 
     Raises what `ask` raises beside `InvalidInput`.
     """
+    whole = fields  # places in its lists are the caller's
     while len(problems) < MAX_VIOLATIONS:
         try:
             return ask(parse_request(dict(fields)))
         except InvalidInput as error:
-            found = violation(error, fields)
+            found = violation(error, whole)
             if found.field in (p.field for p in problems):
                 return None
             problems.append(found)

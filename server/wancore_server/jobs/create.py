@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from google.rpc import code_pb2, error_details_pb2
 from wancore_proto.v1 import frames_pb2, job_pb2
@@ -13,15 +13,16 @@ from wancore_proto.v1 import frames_pb2, job_pb2
 from wancore_server.catalog.catalog import Catalog
 from wancore_server.catalog.checker import Answer, Checker
 from wancore_server.clock import SECOND, now_ns, timestamp
-from wancore_server.errors import ApiError, exhausted, invalid_field, unavailable
+from wancore_server.errors import ApiError, Violation, exhausted, invalid, unavailable, violations_of
 from wancore_server.jobs.dispatcher import Dispatcher
 from wancore_server.jobs.ledger import Ledger
 from wancore_server.jobs.live import LiveJob
+from wancore_server.jobs.rest import overlap, without
 from wancore_server.jobs.states import QUEUED, UNFINISHED, event, state_changed
 from wancore_server.jobs.validate import MAX_SEED, Checked, Validation
 from wancore_server.names import new_job_id, request_id
 from wancore_server.settings import ServerSettings
-from wancore_server.store import NewJob, RequestIdReused, Store
+from wancore_server.store import AssetRow, NewJob, RequestIdReused, Store
 from wancore_server.tracing import current_trace, traced
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,31 @@ class Creation:
         validation.limits()
         await self.catalog.loras.look(use.name for use in spec.loras)
         assets = await self.store.assets(owner, validation.digests())
-        return validation.check(assets)
+        try:
+            return validation.check(assets)
+        except ApiError as error:
+            if live or not (refused := violations_of(error)):
+                raise
+            more = await self.rules_of_the_rest(spec, refused, assets)
+            raise invalid([*refused, *more], error.reason) from None
+
+    async def rules_of_the_rest(
+        self, spec: job_pb2.JobSpec, refused: list[Violation], assets: Mapping[str, AssetRow]
+    ) -> list[Violation]:
+        """What a family's own rules refuse beside what is refused already, where they can be asked."""
+        rest = without(spec, refused)
+        if rest is None:
+            return []
+        try:
+            checked = Validation(rest, self.catalog, self.settings).check(assets)
+        except ApiError:
+            return []
+        try:
+            await self.ask_rules(job_pb2.Job(spec=rest, seed=1), checked)
+        except ApiError as error:
+            told = [violation.field for violation in refused]
+            return [v for v in violations_of(error) if not any(overlap(v.field, field) for field in told)]
+        return []
 
     async def create(
         self, spec: job_pb2.JobSpec, owner: str, request: str, default: job_pb2.OnDisconnect, only_check: bool
@@ -110,8 +135,6 @@ class Creation:
             seed=spec.seed if spec.HasField("seed") else secrets.randbelow(MAX_SEED) + 1,
         )
         if spec.HasField("expire_time"):
-            if spec.expire_time.ToNanoseconds() <= now:
-                raise invalid_field("spec.expire_time", "must be in the future")
             info.expire_time.CopyFrom(spec.expire_time)
         return info
 

@@ -16,7 +16,8 @@ from wancore_proto.v1 import asset_service_pb2, catalog_service_pb2, frames_pb2,
 
 from wancore.embedded import OWN
 from wancore_server.catalog.catalog import Catalog
-from wancore_server.errors import Violation, invalid, limit_exceeded, missing_assets
+from wancore_server.clock import now_ns
+from wancore_server.errors import Violation, invalid, limit_exceeded, missing_assets, unsupported
 from wancore_server.jobs.loras import MAX_LORAS, lora_limits, lora_violations
 from wancore_server.names import DIGEST, ID
 from wancore_server.settings import ServerSettings
@@ -58,8 +59,7 @@ class Validation:
 
     def check(self, assets: Mapping[str, AssetRow]) -> Checked:
         """Raises `ApiError`, after `limits`. `assets`: those of the request's digests that are there."""
-        lead = self.lead()
-        families = (lead, *(self.catalog.family(use.family) for use in self.spec.attachments))
+        families = self.families()
         found = list(self.violations(families))
         if found:
             raise invalid(found)
@@ -78,6 +78,18 @@ class Validation:
             model.model.name if model is not None else "",
             self.digests(),
         )
+
+    def families(self) -> tuple[catalog_service_pb2.Family, ...]:
+        """The lead first. Raises `ApiError`, also where one cannot lead or be attached as asked."""
+        lead = self.lead()
+        Role = catalog_service_pb2.Family.Role
+        if Role.ROLE_LEAD not in lead.roles:
+            raise unsupported("spec.family", lead.name, "can only be attached to another family")
+        attached = tuple(self.catalog.family(use.family) for use in self.spec.attachments)
+        for i, family in enumerate(attached):
+            if Role.ROLE_ATTACHMENT not in family.roles:
+                raise unsupported(f"spec.attachments[{i}].family", family.name, "cannot be attached")
+        return (lead, *attached)
 
     @property
     def has_default(self) -> bool:
@@ -169,13 +181,8 @@ class Validation:
         for field, enum in (("priority", job_pb2.Priority), ("on_disconnect", job_pb2.OnDisconnect)):
             if getattr(spec, field) not in enum.values():
                 yield Violation(f"spec.{field}", "is not a value that this server knows")
-        Role = catalog_service_pb2.Family.Role
-        if Role.ROLE_LEAD not in families[0].roles:
-            yield Violation("spec.family", f"{families[0].name} can only be attached")
         yield from self.family_violations("spec", families[0], spec.params, spec.inputs)
         for i, (family, use) in enumerate(zip(families[1:], spec.attachments, strict=True)):
-            if Role.ROLE_ATTACHMENT not in family.roles:
-                yield Violation(f"spec.attachments[{i}].family", f"{family.name} cannot be attached")
             yield from self.family_violations(f"spec.attachments[{i}]", family, use.params, use.inputs)
 
     def module_violations(self, at: str, names: Sequence[str]) -> Iterator[Violation]:
@@ -274,6 +281,8 @@ def time_violations(spec: job_pb2.JobSpec) -> Iterator[Violation]:
         time = spec.expire_time
         if not 0 < time.seconds < 4_000_000_000 or not 0 <= time.nanos < 1_000_000_000:
             yield Violation("spec.expire_time", "a time after 1970 and before 2096")
+        elif spec.expire_time.ToNanoseconds() <= now_ns():
+            yield Violation("spec.expire_time", "must be in the future")
 
 
 def window_violations(windows: job_pb2.OverlapWindows) -> Iterator[Violation]:

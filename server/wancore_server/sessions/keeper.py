@@ -14,7 +14,7 @@ from wancore_proto.v1 import catalog_service_pb2, job_pb2
 from wancore_proto.v1alpha import session_service_pb2 as pb
 
 from wancore_server.clock import now_ns, timestamp
-from wancore_server.errors import ApiError, exhausted, invalid_field, not_found, unavailable
+from wancore_server.errors import ApiError, exhausted, invalid_field, not_found, unavailable, unsupported
 from wancore_server.jobs.create import Creation
 from wancore_server.jobs.validate import MAX_SEED, declaration_for
 from wancore_server.metrics import Metrics
@@ -192,8 +192,7 @@ def live_roles(family: catalog_service_pb2.Family, asked: list[str]) -> list[str
     """The inputs that arrive live. Raises `ApiError`."""
     able = [declared for declared in family.inputs if declared.live]
     if not able:
-        text = f"{family.name} cannot run live"
-        raise ApiError(code_pb2.FAILED_PRECONDITION, "UNSUPPORTED_BY_FAMILY", text, {"family": family.name})
+        raise unsupported("spec.family", family.name, "cannot run live")
     if not asked:
         first = able[0]
         return [f"{first.role}[0]" if first.many else first.role]

@@ -78,7 +78,18 @@ def wancore_families() -> Iterable[Any]:
         def recognise(self, file: Any) -> None:
             return None
 
-    return [Strict()]
+    class Sauce(FamilyBase):
+        id = "sauce"
+        name = "Sauce"
+        help = "Goes with other families only."
+        roles = frozenset({"attachment"})
+        inputs = ()
+        parameters = StrictParameters
+
+        def recognise(self, file: Any) -> None:
+            return None
+
+    return [Strict(), Sauce()]
 
 
 @hookimpl(optionalhook=True)
