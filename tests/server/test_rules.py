@@ -84,6 +84,15 @@ def test_a_family_that_cannot_have_that_part(
     assert caught.value.metadata == {"field": field, "family": f"families/{attached or lead}"}
 
 
+def test_a_session_hears_the_same(client: Client) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        client.session(family="strict", frames=10, params={"even": "three"})
+    assert set(caught.value.fields) == {"spec.params.even", "spec.shape.frame_count"}
+    with pytest.raises(Refused) as refused:
+        client.session(family="soup", params={"even": "three"})
+    assert refused.value.reason == "UNSUPPORTED_BY_FAMILY"
+
+
 def test_what_was_refused_is_left_out() -> None:
     spec = job_pb2.JobSpec(prompt="kept")
     spec.params.update({"a": 1, "a.b": 2, "c": {"d": 3}})

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from google.rpc import code_pb2, error_details_pb2
-from wancore_proto.v1 import frames_pb2, job_pb2
+from wancore_proto.v1 import catalog_service_pb2, frames_pb2, job_pb2
 
 from wancore_server.catalog.catalog import Catalog
 from wancore_server.catalog.checker import Answer, Checker
@@ -26,6 +26,8 @@ from wancore_server.store import AssetRow, NewJob, RequestIdReused, Store
 from wancore_server.tracing import current_trace, traced
 
 log = logging.getLogger(__name__)
+LiveRoles = Callable[[catalog_service_pb2.Family], list[str]]
+Later = Mapping[str, list[str]]  # the engine's `live`, or nothing
 
 
 class Creation:
@@ -45,33 +47,34 @@ class Creation:
         self.store, self.settings, self.disk_low = store, settings, disk_low
         self.draining = False
 
-    async def check(self, spec: job_pb2.JobSpec, owner: str, live: bool = False) -> Checked:
-        """Raises `ApiError` for what is wrong with a request. `live`: some inputs arrive later."""
-        validation = Validation(spec, self.catalog, self.settings, live)
+    async def check(self, spec: job_pb2.JobSpec, owner: str, live: LiveRoles | None = None) -> Checked:
+        """Raises `ApiError` for what is wrong with a request. `live`: which inputs arrive later, if any."""
+        validation = Validation(spec, self.catalog, self.settings, live is not None)
         validation.limits()
+        later = {} if live is None else {"live": live(validation.families()[0])}
         await self.catalog.loras.look(use.name for use in spec.loras)
         assets = await self.store.assets(owner, validation.digests())
         try:
             return validation.check(assets)
         except ApiError as error:
-            if live or not (refused := violations_of(error)):
+            if not (refused := violations_of(error)):
                 raise
-            more = await self.rules_of_the_rest(spec, refused, assets)
+            more = await self.rules_of_the_rest(spec, refused, assets, later)
             raise invalid([*refused, *more], error.reason) from None
 
     async def rules_of_the_rest(
-        self, spec: job_pb2.JobSpec, refused: list[Violation], assets: Mapping[str, AssetRow]
+        self, spec: job_pb2.JobSpec, refused: list[Violation], assets: Mapping[str, AssetRow], later: Later
     ) -> list[Violation]:
         """What a family's own rules refuse beside what is refused already, where they can be asked."""
         rest = without(spec, refused)
         if rest is None:
             return []
         try:
-            checked = Validation(rest, self.catalog, self.settings).check(assets)
+            checked = Validation(rest, self.catalog, self.settings, bool(later)).check(assets)
         except ApiError:
             return []
         try:
-            await self.ask_rules(job_pb2.Job(spec=rest, seed=1), checked)
+            await self.ask_rules(job_pb2.Job(spec=rest, seed=1), checked, later)
         except ApiError as error:
             told = [violation.field for violation in refused]
             return [v for v in violations_of(error) if not any(overlap(v.field, field) for field in told)]
@@ -138,9 +141,9 @@ class Creation:
             info.expire_time.CopyFrom(spec.expire_time)
         return info
 
-    async def ask_rules(self, info: job_pb2.Job, checked: Checked) -> Answer:
-        """Raises `ApiError` where a family's own rules refuse the request."""
-        request = self.dispatcher.request(info, checked.engine_model)
+    async def ask_rules(self, info: job_pb2.Job, checked: Checked, later: Later | None = None) -> Answer:
+        """Raises `ApiError` where a family's own rules refuse the request, with the fields of `later`."""
+        request = {**self.dispatcher.request(info, checked.engine_model), **(later or {})}
         return await self.checker.check(checked.families[0].name.removeprefix("families/"), request)
 
     async def admit(self, owner: str, family: str) -> None:

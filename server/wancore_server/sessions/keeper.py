@@ -42,13 +42,14 @@ class Sessions:
         spec = job_pb2.JobSpec()
         spec.CopyFrom(request.spec)
         spec.ClearField("delivery")
-        checked = await self.creation.check(spec, owner, live=True)
+        asked = list(request.live_inputs)
+        checked = await self.creation.check(spec, owner, lambda family: live_roles(family, asked))
         family = checked.families[0]
         spec.family = family.name
         lead = request.max_lead_blocks or USUAL_LEAD
         if lead >= KEPT_BLOCKS:
             raise invalid_field("max_lead_blocks", f"1 to {KEPT_BLOCKS - 1}, or 0 for {USUAL_LEAD}")
-        roles = live_roles(family, list(request.live_inputs))
+        roles = live_roles(family, asked)
         id = str(uuid.uuid4())
         info = pb.Session(
             name=f"sessions/{id}", spec=spec, state=State.STATE_WAITING, live_inputs=roles,

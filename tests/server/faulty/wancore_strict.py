@@ -67,16 +67,23 @@ class StrictRunner(FaultyRunner):
 @hookimpl
 def wancore_families() -> Iterable[Any]:
     from wancore.plugins.family import FamilyBase
+    from wancore.plugins.inputs import InputSpec, InputType
 
     class Strict(FamilyBase):
         id = "strict"
         name = "Strict"
         help = "Knows beforehand what it refuses."
-        inputs = ()
+        inputs: tuple[InputSpec, ...] = (InputSpec("audio", InputType.AUDIO, "sound", live=True),)
         parameters = StrictParameters
 
         def recognise(self, file: Any) -> None:
             return None
+
+    class Soup(Strict):
+        id = "soup"
+        name = "Soup"
+        help = "Takes nothing."
+        inputs = ()
 
     class Sauce(FamilyBase):
         id = "sauce"
@@ -89,7 +96,7 @@ def wancore_families() -> Iterable[Any]:
         def recognise(self, file: Any) -> None:
             return None
 
-    return [Strict(), Sauce()]
+    return [Strict(), Soup(), Sauce()]
 
 
 @hookimpl(optionalhook=True)
