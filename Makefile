@@ -40,7 +40,7 @@ setup: $(READY)
 setup-test: $(READY_TO_TEST)
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile=repeatable
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --hypothesis-profile=repeatable
 
 # Not part of `test`: its waits are the server's own, up to two minutes each.
 test-faults: $(READY_TO_TEST)
