@@ -25,10 +25,11 @@ from pathlib import Path
 import psutil
 from wancore_client import Client
 
+import wancore.embedded
 from tests.server.harness import Server
-from wancore.testing import make_tiny
 
 ROUNDS = 3
+EMBEDDED = Path(wancore.embedded.__file__).parent / "model"
 PART_BYTES = 2_800_000  # as the server cuts frames
 SIZES = {(512, 512): 160, (1920, 1080): 32}  # frames that one client reads
 CLIENTS = (1, 8)
@@ -142,7 +143,7 @@ def streams() -> None:
                     print(f"| {width}x{height} | {clients} | {name} | {middle(costs).row()} |", flush=True)
 
 
-REQUEST = {"size": (128, 128), "frames": 17, "steps": 8, "seed": 1}
+REQUEST = {"size": (128, 128), "frames": 33, "seed": 1}
 
 
 def by_engine(model: str) -> Callable[[], None]:
@@ -200,7 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--streams-only", action="store_true")
     parser.add_argument("--overhead-only", action="store_true")
-    parser.add_argument("--model", help="folder of a model [a tiny one with random weights]")
+    parser.add_argument("--model", help="folder of a model [the one that comes with wancore]")
     chosen = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":
         parser.error("set OMP_NUM_THREADS=1: the workers have one thread, so the engine must have one here")
@@ -208,12 +209,7 @@ def main() -> None:
     if not chosen.overhead_only:
         streams()
     if not chosen.streams_only:
-        with tempfile.TemporaryDirectory() as folder:
-            model = chosen.model
-            if model is None:
-                model = str(Path(folder) / "tiny")
-                make_tiny("t2v", Path(model))
-            overhead(model)
+        overhead(chosen.model or str(EMBEDDED))
 
 
 if __name__ == "__main__":
