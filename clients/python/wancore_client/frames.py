@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Self
 
 import google_crc32c
 import numpy as np
@@ -21,6 +22,7 @@ ENCODINGS: Mapping[str, frames_pb2.Encoding] = {
     "h264-fmp4": frames_pb2.ENCODING_H264_FMP4,
     "h264-annex-b": frames_pb2.ENCODING_H264_ANNEX_B,
 }
+NAMES = {value: name for name, value in ENCODINGS.items()}
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,13 @@ class Fragment:
     init: bytes
     codec: str
     data: bytes
+
+    @classmethod
+    def of(cls, part: frames_pb2.Fragment, init: frames_pb2.CodecInit, data: bytes) -> Self:
+        """As the last of its parts tells of it, with the joined bytes of all."""
+        seconds = part.pts.ToNanoseconds() / 1e9
+        encoding = NAMES[part.encoding]
+        return cls(part.first_index, part.frame_count, seconds, encoding, init.data, init.codec, data)
 
 
 class Assembly:

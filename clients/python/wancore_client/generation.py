@@ -8,10 +8,8 @@ from typing import cast
 from wancore_proto.v1 import frames_pb2, job_pb2
 
 from wancore_client.errors import FrameDamaged, JobCancelled, JobFailed
-from wancore_client.frames import ENCODINGS, Assembly, Fragment, Frame
+from wancore_client.frames import NAMES, Assembly, Fragment, Frame
 from wancore_client.stream import Events
-
-NAMES = {value: name for name, value in ENCODINGS.items()}
 
 
 class Generation:
@@ -129,12 +127,7 @@ class Generation:
     def fragment(self, event: job_pb2.JobEvent) -> Fragment | None:
         part = event.fragment
         data = self.assembly.add(event.attempt, part)
-        if data is None:
-            return None
-        return Fragment(
-            part.first_index, part.frame_count, part.pts.ToNanoseconds() / 1e9, NAMES[part.encoding],
-            self.init.data, self.init.codec, data,
-        )  # fmt: skip
+        return None if data is None else Fragment.of(part, self.init, data)
 
     def check(self) -> None:
         """Raises for a job that did not succeed."""

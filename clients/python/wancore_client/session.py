@@ -19,8 +19,7 @@ from wancore_proto.v1alpha import session_service_pb2_grpc
 
 from wancore_client.connection import Connection
 from wancore_client.errors import KINDS, ApiError, ConnectionLost, FrameDamaged, SessionEnded, api_error
-from wancore_client.frames import Assembly, Fragment, Frame
-from wancore_client.generation import NAMES
+from wancore_client.frames import NAMES, Assembly, Fragment, Frame
 from wancore_client.outbox import Outbox
 from wancore_client.stream import BROKEN, FIRST_WAIT_S, MOST_WAIT_S
 
@@ -264,12 +263,7 @@ class Session:
 
     def fragment(self, part: frames_pb2.Fragment) -> Fragment | None:
         data = self.assembly.add(part.block, part)
-        if data is None:
-            return None
-        return Fragment(
-            part.first_index, part.frame_count, part.pts.ToNanoseconds() / 1e9, NAMES[part.encoding],
-            self.init.data, self.init.codec, data,
-        )  # fmt: skip
+        return None if data is None else Fragment.of(part, self.init, data)
 
     def is_closed(self) -> bool:
         """Asked again and again, since another thread may close it."""
