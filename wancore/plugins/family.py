@@ -322,14 +322,27 @@ class Family(Protocol):
 
 
 class FamilyBase:
-    """Defaults: one window, guidance between the positive and the negative text, the whole clip
-    decoded with one cache, frames as they are decoded."""
+    """Defaults: a module that is told by its keys, one window, guidance between the positive and the
+    negative text, the whole clip decoded with one cache, frames as they are decoded.
 
+    `needs`: what users have to give beside a module, one phrase each.
+    """
+
+    id: str
     roles: frozenset[Role] = frozenset({"lead"})
     claims: frozenset[str] = frozenset()
     keys: tuple[str, ...] = ()
     ignored_keys: tuple[str, ...] = ()
     renames: Mapping[str, str] = MappingProxyType({})
+    needs: tuple[str, ...] = ()
+
+    def recognise(self, file: FileView) -> Claim | None:
+        """A file that holds tensors of `keys`, and no others, is a module of this family."""
+        from wancore.checkpoints.claim import Claim
+        from wancore.checkpoints.fingerprint import all_fit
+
+        ours = self.keys and len(file) and all_fit(self.keys, file.names)
+        return Claim("module", self.id, needs=self.needs) if ours else None
 
     def claimed(self, request: Request) -> frozenset[str]:
         return self.claims

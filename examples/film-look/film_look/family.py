@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from film_look.cube import Cube
-    from wancore.checkpoints.claim import Claim
     from wancore.checkpoints.view import FileView
     from wancore.engine.tools import Tools
     from wancore.request import Request
@@ -57,11 +56,7 @@ class FilmLook(FamilyBase):
     inputs = (InputSpec("table", COLOUR_TABLE, "colours of the finished frames: a .cube file"),)
     parameters = Parameters
     keys = ("film_look.directions",)
-
-    def recognise(self, file: FileView) -> Claim | None:
-        from film_look.steering import recognise
-
-        return recognise(file)
+    needs = ("the text-to-video model it was learned from",)
 
     def check(self, request: Request, base: Base, weights: FileView) -> None:
         from film_look.steering import check

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from wancore.checkpoints.claim import Claim
 from wancore.checkpoints.load import load_module
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
@@ -36,13 +35,6 @@ class Steering(Adapter):
     def values(self, context: Context) -> Sequence[Values]:
         in_clip = (context.layout.level_frame >= 0).float()[:, None]  # [K, 1]
         return [Values(shift=context.data * in_clip * d) for d in self.directions.float()]
-
-
-def recognise(file: FileView) -> Claim | None:
-    """A file is ours when it holds our key and nothing else."""
-    if set(file.entries) != {KEY}:
-        return None
-    return Claim("module", "film-look", needs=("the text-to-video model it was learned from",))
 
 
 def check(base: Base, weights: FileView) -> None:

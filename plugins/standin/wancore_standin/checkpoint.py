@@ -9,7 +9,8 @@ from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
 from wancore.plugins.family import Base, Place
 from wancore_standin.adapter import StandIn
-from wancore_standin.recognise import DOWN
+
+DOWN = "blocks.0.self_attn.q_loras.down.weight"
 
 
 def check(base: Base, weights: FileView) -> None:

@@ -10,7 +10,6 @@ from wancore.plugins.inputs import InputSpec, InputType, check_roles, parse_para
 from wancore_standin.parameters import Parameters
 
 if TYPE_CHECKING:
-    from wancore.checkpoints.claim import Claim
     from wancore.checkpoints.view import FileView
     from wancore.engine.tools import Tools
     from wancore.request import Request
@@ -30,12 +29,8 @@ class StandInFamily(FamilyBase):
         InputSpec("face_mask", InputType.MASK, "white on the face, as large as its picture"),
     )
     parameters = Parameters
-    keys = ("blocks.N.self_attn.{q_loras,k_loras,v_loras}.{down,up}.weight",)
-
-    def recognise(self, file: FileView) -> Claim | None:
-        from wancore_standin.recognise import recognise
-
-        return recognise(file)
+    keys = ("blocks.N.self_attn.{q_loras,k_loras,v_loras}.{down,up}.weight",)  # shaped like a LoRA, and none
+    needs = ("the Wan text-to-video model it was trained on",)
 
     def check(self, request: Request, base: Base, weights: FileView) -> None:
         from wancore_standin.checkpoint import check
