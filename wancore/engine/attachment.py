@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wancore.engine.encoders import RequestTools
+from wancore.errors import Conflict
 from wancore.plugins.family import Base, Carry, Conditioning, Family, Lead, Window
 from wancore.sampling.noise import NoiseSource
 
@@ -41,3 +43,13 @@ class AttachedFamily:
     def finish(self, frames: Tensor) -> Tensor:
         """Its change to frames [3, n, H, W] that are about to be sent."""
         return self.family.finish(self._prepared, frames)
+
+
+def heard(own: Sound | None, attachments: Sequence[AttachedFamily]) -> Sound | None:
+    """The lead's sound, else that of the one attachment that has some. Raises `Conflict` for two."""
+    others = [(a.family.name, sound) for a in attachments if (sound := a.sound()) is not None]
+    if own is not None or not others:
+        return own
+    if len(others) > 1:
+        raise Conflict("the sound of the video", others[0][0], others[1][0])
+    return others[0][1]

@@ -14,7 +14,7 @@ from torch import Tensor
 from wancore.checkpoints.canonical import open_transformer
 from wancore.checkpoints.parts import Parts
 from wancore.checkpoints.view import FileView
-from wancore.engine.attachment import AttachedFamily
+from wancore.engine.attachment import AttachedFamily, heard
 from wancore.engine.blocks import transacted
 from wancore.engine.compose import Composed, compose
 from wancore.engine.decoder import Chunk, begun_again, decode, windowed
@@ -22,14 +22,16 @@ from wancore.engine.encoders import RequestTools
 from wancore.engine.expert import LoadedExpert
 from wancore.engine.leaving import Leaving
 from wancore.engine.loras import NO_LORAS, LoraUse, lora_targets
+from wancore.engine.methods import check_owned, chosen_methods
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan, told_of
 from wancore.engine.preview import preview
 from wancore.engine.sampler import Sampling, sample
+from wancore.engine.schedule import overlap_plan, schedule_of
 from wancore.engine.texts import EmbeddedTexts
 from wancore.engine.timing import Stages
 from wancore.engine.units import work_of
-from wancore.errors import Conflict, InvalidInput, WancoreError
+from wancore.errors import WancoreError
 from wancore.events import (
     Accepted,
     Event,
@@ -45,19 +47,13 @@ from wancore.events import (
 from wancore.live import Live
 from wancore.lora.request import RequestLoras
 from wancore.media.convert import to_uint8
-from wancore.media.sound import Sound
-from wancore.plugins.family import Carry, Lead, Window
-from wancore.plugins.inputs import parse_parameters
-from wancore.request import Request
+from wancore.plugins.family import Carry, Window
 from wancore.sampling.guidance import Guidance
 from wancore.sampling.loop import Stepped
-from wancore.sampling.method import Method, MethodSpec, Run, check_together
+from wancore.sampling.method import Method, MethodSpec, Run
 from wancore.sampling.noise import NoiseSource
-from wancore.sampling.plan import ScheduleRequest
-from wancore.sampling.plan import plan as plan_schedule
 from wancore.sampling.registry import find_solver
-from wancore.sampling.solver import Schedule, SolverSpec
-from wancore.sampling.windows import WindowPlan
+from wancore.sampling.solver import SolverSpec
 from wancore.transformer.activations import Work
 from wancore.transformer.attached import Attached
 from wancore.transformer.canvas import Canvas
@@ -345,64 +341,11 @@ class Generation:
             return chunk and chunk.finished(lambda frames: self.family.finish(prepared, frames))
 
 
-def chosen_methods(request: Request, methods: Mapping[str, MethodSpec]) -> list[tuple[MethodSpec, Any]]:
-    """The request's methods with their parameters checked, in the order in which they act."""
-    chosen = []
-    for use in request.methods:
-        if use.name not in methods:
-            raise InvalidInput(
-                "methods", use.name, f"one of: {', '.join(sorted(methods)) or 'none installed'}"
-            )
-        spec = methods[use.name]
-        chosen.append((spec, parse_parameters(spec.parameters, use.params, f"methods.{use.name}")))
-    check_together(spec for spec, _ in chosen)
-    return sorted(chosen, key=lambda pair: (pair[0].order, pair[0].name))
-
-
-def heard(own: Sound | None, attachments: Sequence[AttachedFamily]) -> Sound | None:
-    """The lead's sound, else that of the one attachment that has some. Raises `Conflict` for two."""
-    others = [(a.family.name, sound) for a in attachments if (sound := a.sound()) is not None]
-    if own is not None or not others:
-        return own
-    if len(others) > 1:
-        raise Conflict("the sound of the video", others[0][0], others[1][0])
-    return others[0][1]
-
-
-def check_owned(methods: Sequence[MethodSpec], plan: Plan) -> None:
-    """Raises `Conflict` where a method needs what one of the families has."""
-    uses = (plan.request, *(plan.request.of(use) for use in plan.request.attachments))
-    for family, request in zip(plan.families, uses, strict=True):
-        for method in methods:
-            if method.owns in family.claimed(request):
-                raise Conflict(method.owns, family.name, method.name)
-
-
 def peeked(windows: Iterable[Window]) -> tuple[Window, Iterable[Window]]:
     """The first window, and all windows."""
     rest = iter(windows)
     first = next(rest)
     return first, chain((first,), rest)
-
-
-def schedule_of(solver: SolverSpec, lead: Lead, request: Request) -> Schedule:
-    return plan_schedule(solver, ScheduleRequest(lead.steps, lead.shift, request.sigmas))
-
-
-def overlap_plan(request: Request, frames: int, steps: int, stride: int) -> WindowPlan | None:
-    """The request's overlapping windows over `frames` pixel frames, or None.
-
-    Raises `InvalidInput` where a step's windows do not fit the clip.
-    """
-    chosen = request.windows
-    if chosen is None:
-        return None
-    windows = WindowPlan.of_pixel_frames(
-        chosen.schedule, chosen.frames, chosen.overlap, chosen.stride, chosen.fuse, stride
-    )
-    for step in range(steps):
-        windows.at(step, 1 + (frames - 1) // stride)
-    return windows
 
 
 def size_of(view: FileView) -> int:
