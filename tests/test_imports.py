@@ -88,6 +88,9 @@ def test_the_command_line_explains_itself_without_heavy_imports(arguments: list[
         "wancore",
         "wancore.checkpoints",
         "wancore.encoders",
+        "wancore.engine",
+        "wancore.engine.files",
+        "wancore.engine.lead",
         "wancore.media",
         "wancore.plugins",
         "wancore.parity",
@@ -95,3 +98,10 @@ def test_the_command_line_explains_itself_without_heavy_imports(arguments: list[
 )
 def test_packages_open_without_heavy_imports(package: str) -> None:
     run(f"import {package}")
+
+
+def test_the_engine_does_without_the_compiler_until_it_compiles() -> None:
+    """It takes as long to import as the rest of torch."""
+    script = "import sys, wancore.engine.engine as e\nprint(e.torch.__name__, 'torch._dynamo' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout == "torch False\n"

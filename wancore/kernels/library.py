@@ -24,9 +24,13 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def settled(f: F) -> F:
-    """For questions about the machine: what is compiled takes the answer once, and goes on."""
-    marked: F = torch.compiler.assume_constant_result(f)
-    return marked
+    """For questions about the machine: what is compiled takes the answer once, and goes on.
+
+    The mark is that of `torch.compiler.assume_constant_result`, which would import the compiler: most runs
+    compile nothing, and it takes as long to import as the rest of torch.
+    """
+    f._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return f
 
 
 #: Letters of a function's signature: pointer (a tensor or None), 64-bit integer, float.
