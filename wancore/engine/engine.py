@@ -5,16 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 
 import torch
 
-from wancore.checkpoints.layout import find_parts
-from wancore.checkpoints.models_tree import find_model, find_part
 from wancore.checkpoints.parts import Parts
-from wancore.embedded import embedded_for, embedded_models, embedded_parts
 from wancore.encoders.cache import PromptCache
+from wancore.engine.files import ModelFiles
 from wancore.engine.generation import Generation
+from wancore.engine.lead import collect_families
 from wancore.engine.loras import LoraUse, check_loras
 from wancore.engine.models import Models
 from wancore.engine.plan import Plan, plan_request
@@ -54,6 +52,7 @@ class Engine:
         """`shelf`: LoRA files that are held in memory, shared with other engines."""
         self.settings = settings
         self.plugins = plugins or chosen_plugins(settings.plugins, settings.disabled_plugins)
+        self.files = ModelFiles(settings, self.plugins)
         self.device = pick_device(settings.device)
         self.dtype = pick_dtype(settings.dtype, self.device)
         self.attention = Attention(settings.attention, all_backends(self.plugins))
@@ -82,7 +81,7 @@ class Engine:
 
     def plan(self, request: Request) -> Plan:
         """Validates a request against its model, from headers alone; nothing is loaded."""
-        plan = plan_request(request, self.parts(request), self.families, self.locate)
+        plan = plan_request(request, self.files.parts(request), self.families, self.files.locate)
         use = self.loras(request)
         if use.loras:
             check_loras(use, plan)
@@ -93,27 +92,8 @@ class Engine:
         settings = self.settings
         options = LoraOptions(settings.lora_mode, settings.lora_streaming, settings.lora_timing)
         loras = located(request.loras, settings.models, self.shelf)
-        masters = tuple(self.locate(name) for name in settings.lora_master) if loras else ()
+        masters = tuple(self.files.locate(name) for name in settings.lora_master) if loras else ()
         return LoraUse(loras, options, masters, settings.lora_originals)
-
-    def locate(self, name: str) -> Path:
-        """A file or folder by its path, or by its name under the models folder."""
-        path = Path(name)
-        if not path.exists() and self.settings.models is not None:
-            return find_model(self.settings.models, name)
-        return path
-
-    def parts(self, request: Request) -> Parts:
-        name = request.model or self.settings.model
-        if name is None:
-            parts = embedded_parts(embedded_for(self.plugins, request.family))
-        else:
-            path = self.locate(name)
-            embedded = [m for m in embedded_models(self.plugins) if m.folder == path]
-            parts = embedded_parts(*embedded) if embedded else find_parts(path, self.settings.models)
-        for part, chosen in self.settings.chosen_parts.items():
-            parts = parts.given(part, find_part(self.settings.models, part, chosen))
-        return parts
 
     def generate(self, request: Request, live: Live | None = None) -> Iterator[Event]:
         """Events of one generation. Closing the iterator cancels it within one step.
@@ -187,10 +167,3 @@ class Engine:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def collect_families(plugins: PluginManager) -> Mapping[str, Family]:
-    found: dict[str, list[Family]] = {}
-    for _, family in plugins.collect("wancore_families"):
-        found.setdefault(family.id, []).append(family)
-    return {name: families[0] for name, families in found.items() if len(families) == 1}

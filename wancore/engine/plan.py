@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from wancore.checkpoints.base import transformer_config
-from wancore.checkpoints.canonical import open_transformer, to_canonical
-from wancore.checkpoints.claim import Claim
+from wancore.checkpoints.canonical import open_transformer
 from wancore.checkpoints.defaults import ModelDefaults, model_defaults
-from wancore.checkpoints.keymap import KeyMap
-from wancore.checkpoints.known import known_families, named_otherwise
 from wancore.checkpoints.open import open_view
 from wancore.checkpoints.ownership import BASE
 from wancore.checkpoints.parts import Parts
-from wancore.checkpoints.pattern import PatternSet
-from wancore.checkpoints.prefix import peel_prefix
-from wancore.checkpoints.recognise import decide, recognise
-from wancore.checkpoints.view import FileView
 from wancore.engine.compose import check_claims
+from wancore.engine.lead import Locate, experts_of, lead_claim, lead_family
 from wancore.engine.modules import ExpertFiles, split
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.plugins.family import Base, Family
@@ -30,9 +24,6 @@ from wancore.plugins.inputs import InputType, check_own_types
 from wancore.request import MAX_SEED, Request
 from wancore.vae.architecture import Architecture
 from wancore.vae.files import recognise as recognise_vae
-
-#: Finds a file a user names.
-Locate = Callable[[str], Path]
 
 
 @dataclass(frozen=True)
@@ -117,12 +108,6 @@ def illustrated(request: Request, family: Family, defaults: ModelDefaults) -> Re
     return request.model_copy(update={"inputs": {**defaults.pictures, **request.inputs}})
 
 
-def leader(request: Request, parts: Parts, families: Mapping[str, Family], locate: Locate) -> Family:
-    """Whose model it is, whatever its requests need. Raises `InvalidInput` or `CheckpointError`."""
-    claim = lead_claim(request, list(experts_of(parts).values()), families, locate)
-    return lead_family(claim, families)
-
-
 def check_attachments(request: Request) -> None:
     """Raises `InvalidInput` for a family that is attached twice, or to itself."""
     names = [use.name for use in request.attachments]
@@ -147,27 +132,6 @@ def check_live(request: Request, family: Family) -> None:
             raise InvalidInput(name, getattr(request, name), "nothing in a request that is live")
 
 
-def lead_claim(
-    request: Request, transformers: Sequence[Path], families: Mapping[str, Family], locate: Locate
-) -> Claim:
-    """Whose request it is: the lead's modules decide if there are any, else the transformers."""
-    attached = [families[a.name] for a in request.attachments if a.name in families]
-    if request.modules:
-        paths = [locate(name) for name in request.modules]
-    else:
-        families = {name: f for name, f in families.items() if f not in attached} or families
-        paths = list(transformers)
-    claims = [claim_of(path, request.family, families, attached) for path in paths]
-    for path, claim in zip(paths, claims, strict=True):
-        if (claim.family, claim.variant) != (claims[0].family, claims[0].variant):
-            problem = f"is a {claim.variant} model, the other expert a {claims[0].variant} one"
-            raise CheckpointError(path, problem)
-    if claims[0].kind == "module" and not request.modules:
-        problem = f"is a module of {claims[0].family}, not a model; give it as a module beside its base model"
-        raise CheckpointError(paths[0], problem)
-    return claims[0]
-
-
 def modules_of(
     given: Sequence[tuple[str, Sequence[str]]], expert: int, experts: int, locate: Locate
 ) -> tuple[tuple[str, Path], ...]:
@@ -183,52 +147,11 @@ def modules_of(
     return tuple(found)
 
 
-def claim_of(
-    path: Path, family: str | None, families: Mapping[str, Family], attached: Sequence[Family]
-) -> Claim:
-    """The user's `family`, else what the file says beside the keys of `attached` families.
-
-    Raises `CheckpointError` where it says another.
-    """
-    view = without_keys(open_view(path), attached)
-    claim = decide(recognise(view, families.values()), path, family)
-    other = named_otherwise(known_families(peel_prefix(view).view), claim) if family is None else None
-    if other is not None and other.family not in {f.id for f in attached}:
-        install = f"install {other.distribution}, or " if other.distribution else ""
-        problem = f"has the keys of {claim.family} and the name of {other.family}"
-        raise CheckpointError(path, f"{problem}; {install}say --family {claim.family} if that is what it is")
-    return claim
-
-
-def without_keys(view: FileView, families: Sequence[Family]) -> FileView:
-    """The tensors that belong to none of `families`; under canonical names where some are left out."""
-    owned = PatternSet(pattern for f in families for pattern in (*f.keys, *f.ignored_keys))
-    names = KeyMap.of({theirs: ours for f in families for theirs, ours in f.renames.items()})
-    canonical = to_canonical(peel_prefix(view).view, names)
-    kept = {name: name for name in canonical.entries if name not in owned}
-    return view if len(kept) == len(canonical) else canonical.renamed(kept)
-
-
-def lead_family(claim: Claim, families: Mapping[str, Family]) -> Family:
-    family = families[claim.family]
-    if "lead" not in family.roles:
-        leads = ", ".join(f.id for f in families.values() if "lead" in f.roles)
-        accepted = f"a family that can lead a request: {leads}; {family.id} is one to attach"
-        raise InvalidInput("family", family.id, accepted)
-    return family
-
-
 def attached_family(name: str, families: Mapping[str, Family]) -> Family:
     able = [f.id for f in families.values() if "attachment" in f.roles]
     if name not in able:
         raise InvalidInput("attachments", name, f"one of those installed: {', '.join(able) or 'none'}")
     return families[name]
-
-
-def experts_of(parts: Parts) -> dict[str, Path]:
-    """The transformers in the order of use: one without a name, or a `high` and a `low` noise expert."""
-    first, second = parts.require("transformer"), parts.optional("transformer_2")
-    return {"": first} if second is None else {"high": first, "low": second}
 
 
 def require_encoders(parts: Parts, base: Base) -> None:

@@ -137,7 +137,7 @@ class Checker:
 
     async def restart(self) -> None:
         try:
-            await self.import_plugins("warm" if self.catalog.found.models else "rules", self.settings.probe_s)
+            await self.import_plugins("rules", self.settings.probe_s)
         finally:
             self.lock.release()
 
@@ -149,8 +149,8 @@ class Checker:
         child.send(wire_pb2.CheckRequest(number=self.number, request=json.dumps(request)))
         problem, reply = "they took too long", None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.checker_s):
-                reply = await self.reply(child)
+            async with asyncio.timeout(self.settings.checker_s) as limit:
+                reply = await self.reply(child, limit)
                 problem = "they crashed the process that asks them"
         if reply is None:
             await ended(child)
@@ -160,9 +160,11 @@ class Checker:
         self.strikes.pop(family, None)
         return judged(reply)
 
-    async def reply(self, child: Child) -> wire_pb2.CheckReply | None:
+    async def reply(self, child: Child, limit: asyncio.Timeout) -> wire_pb2.CheckReply | None:
         while (reply := await child.receive(wire_pb2.CheckReply)) is not None:
-            if reply.pid == child.pid and reply.number == self.number:
+            if reply.pid == child.pid and reply.importing:
+                limit.reschedule(asyncio.get_running_loop().time() + self.settings.probe_s)
+            elif reply.pid == child.pid and reply.number == self.number:
                 return reply
         return None
 

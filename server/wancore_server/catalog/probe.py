@@ -1,7 +1,7 @@
 """`python -m wancore_server.catalog.probe PARENT SOCKET DISABLED WHAT MEMORY`; for the gateway.
 
-Imports the plugins, tells what they offer (WHAT is `all`), imports the engine (`warm`) or neither (`rules`),
-and stays to say what their rules think of requests: without a GPU, and with a limit on memory.
+Imports the plugins, tells what they offer (WHAT is `all`) or nothing (`rules`), and stays to say what their
+rules think of requests: without a GPU, and with a limit on memory.
 """
 
 from __future__ import annotations
@@ -81,10 +81,11 @@ def main() -> None:
             if os.getpid() != pid:
                 os._exit(0)
     plugins = PluginManager(chosen, refused)
-    rules = Rules(settings, plugins)
-    if what == "warm":
-        rules.engine.families  # noqa: B018  imports torch before the first question
+    importing = framed(wire_pb2.CheckReply(pid=pid, importing=True))
+    rules = Rules(settings, plugins, lambda: connection.sendall(importing))
     tell(catalog=described(plugins, settings, rules) if what == "all" else wire_pb2.Catalog())
+    if settings.models is not None or settings.model is not None:
+        rules.engine.families  # noqa: B018  imports torch before the first question
     answer_checks(connection, rules)
 
 
@@ -246,13 +247,13 @@ def repositories(root: Path) -> Iterator[Path]:
 
 def leading_family(settings: Settings, plugins: PluginManager, engine_name: str) -> str:
     """Resource name of the family that knows a model's files, or ''."""
-    from wancore.engine.engine import Engine
-    from wancore.engine.plan import leader
+    from wancore.engine.files import ModelFiles
+    from wancore.engine.lead import collect_families, leader
     from wancore.request import Request
 
-    engine, request = Engine(settings, plugins), Request(model=engine_name)
+    files, request = ModelFiles(settings, plugins), Request(model=engine_name)
     try:
-        family = leader(request, engine.parts(request), engine.families, engine.locate)
+        family = leader(request, files.parts(request), collect_families(plugins), files.locate)
     except Exception:  # not usable as it is: a request for it will be told why
         return ""
     return f"families/{family.id}"

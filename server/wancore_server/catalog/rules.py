@@ -31,10 +31,12 @@ SPARE = {"size", "frames", "fps", "steps", "solver", "shift", "guidance", "sigma
 
 @dataclass
 class Rules:
-    """Asks a runner, or the engine on the CPU; torch is imported with the first request for the engine."""
+    """Asks a runner, or the engine on the CPU; torch is imported with the first request for the engine,
+    after `on_import`."""
 
     settings: Settings
     plugins: PluginManager
+    on_import: Callable[[], None] = lambda: None
 
     @cached_property
     def runners(self) -> Mapping[str, Runner]:
@@ -43,6 +45,7 @@ class Rules:
 
     @cached_property
     def engine(self) -> Engine:
+        self.on_import()
         from wancore.engine.engine import Engine
 
         return Engine(self.settings, self.plugins)

@@ -461,20 +461,22 @@ class CheckRequest(_message.Message):
     def __init__(self, number: _Optional[int] = ..., request: _Optional[str] = ...) -> None: ...
 
 class CheckReply(_message.Message):
-    __slots__ = ("number", "pid", "problems", "error", "raised", "format")
+    __slots__ = ("number", "pid", "problems", "error", "raised", "format", "importing")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     RAISED_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    IMPORTING_FIELD_NUMBER: _ClassVar[int]
     number: int
     pid: int
     problems: _containers.RepeatedCompositeFieldContainer[Problem]
     error: _status_pb2.Status
     raised: str
     format: _frames_pb2.VideoFormat
-    def __init__(self, number: _Optional[int] = ..., pid: _Optional[int] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., raised: _Optional[str] = ..., format: _Optional[_Union[_frames_pb2.VideoFormat, _Mapping]] = ...) -> None: ...
+    importing: bool
+    def __init__(self, number: _Optional[int] = ..., pid: _Optional[int] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., raised: _Optional[str] = ..., format: _Optional[_Union[_frames_pb2.VideoFormat, _Mapping]] = ..., importing: _Optional[bool] = ...) -> None: ...
 
 class Problem(_message.Message):
     __slots__ = ("field", "problem")
