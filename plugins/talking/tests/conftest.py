@@ -1,3 +1,3 @@
-from plugins.talking.tests.studio import base_model, studio
+from plugins.talking.tests.studio import studio
 
-__all__ = ["base_model", "studio"]
+__all__ = ["studio"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from plugins.talking.tests.tiny import make_model, merged, speech, write_module, write_picture, write_wav
 from tests.engine.tiny import Made, engine
+from wancore.engine import Engine
 from wancore.request import Request, parse_request
 
 SMALL = {
@@ -26,12 +27,16 @@ SMALL = {
 
 @dataclass
 class Studio:
-    """Makes requests of one family against a tiny model. `folder`: for this test's files."""
+    """Makes requests of one family against a tiny model. `folder`: for its files.
+
+    `engine` has the model loaded; `made` runs each request once, however many tests ask for it.
+    """
 
     family: str
     model: Path
     folder: Path
-    modules: dict[str, Path] = field(default_factory=dict)
+    engine: Engine
+    remembered: dict[str, Made] = field(default_factory=dict)
 
     @cached_property
     def module(self) -> Path:
@@ -57,17 +62,18 @@ class Studio:
         return parse_request({k: v for k, v in given.items() if v is not None})
 
     def made(self, *args: Any, **fields: Any) -> Made:
-        return Made.of(engine().generate(self.request(*args, **fields)))
+        request = self.request(*args, **fields)
+        key = request.model_dump_json()
+        if key not in self.remembered:
+            self.remembered[key] = Made.of(self.engine.generate(request))
+        return self.remembered[key]
 
 
 MakeStudio = Callable[[str], Studio]
 
 
 @pytest.fixture(scope="session")
-def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tmp_path_factory.mktemp("talking") / "model")
-
-
-@pytest.fixture
-def studio(base_model: Path, tmp_path: Path) -> MakeStudio:
-    return lambda family: Studio(family, base_model, tmp_path)
+def studio(tmp_path_factory: pytest.TempPathFactory) -> MakeStudio:
+    """The studio of a family; both have one model and one engine."""
+    model, shared = make_model(tmp_path_factory.mktemp("talking") / "model"), engine()
+    return cache(lambda family: Studio(family, model, tmp_path_factory.mktemp(family), shared))
