@@ -78,3 +78,13 @@ def test_one_graph_with_the_kernels_in_it(fp8: bool, as_if_there_were_a_gpu: Non
     assert kernels == ["junction", "norm_rotate_", *quantised, "junction", *quantised]
     assert sum("_scaled_mm" in name for name in called) == (6 if fp8 else 0)
     assert out.x.shape == (ROWS, CONFIG.dim) and len(out.waiting) == 1
+
+
+def test_the_mark_is_the_compiler_s_own() -> None:
+    def question() -> bool:
+        return True
+
+    def answered() -> bool:
+        return True
+
+    assert vars(settled(question)) == vars(torch.compiler.assume_constant_result(answered)) != {}
