@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.vae.tiny import noise, randomise
 from wancore.vae import convolution
-from wancore.vae.convolution import convolve, halve, pictures, pointwise, whole_groups
+from wancore.vae.convolution import convolve, halve, one_dnn, pictures, pointwise, whole_groups
 from wancore.vae.layers import CausalConv3d
 
 
@@ -48,6 +48,20 @@ def test_what_leaves_is_the_same_without_a_kernel() -> None:
     conv, x = randomise(CausalConv3d(4, 3, (3, 3, 3))), noise(1, 4, 4, 5, 6)
     assert isinstance(conv, CausalConv3d)
     assert torch.equal(pictures(conv, x), convolve(conv, x))
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [((3, 3, 3), 1), ((3, 1, 1), 2), ((3, 1, 1), 1)])
+def test_one_dnn_gives_what_pytorch_gives(kernel: tuple[int, int, int], stride: int) -> None:
+    """The result and every gradient, at sizes for which PyTorch asks something else."""
+    conv = randomise(CausalConv3d(4, 6, kernel, stride))
+    assert isinstance(conv, CausalConv3d)
+    x = noise(2, 4, 5, 7, 6).requires_grad_()
+    conv.requires_grad_()
+    inputs = (x, conv.weight, conv.bias)
+    ours, theirs = one_dnn(conv, x), nn.Conv3d.forward(conv, x)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    gradients = [torch.autograd.grad(y.square().sum(), inputs) for y in (ours, theirs)]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
 def test_gradients_reach_what_is_added() -> None:

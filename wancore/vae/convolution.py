@@ -20,10 +20,25 @@ def convolve(conv: nn.Conv3d, x: Tensor, add: Tensor | None = None) -> Tensor:
         return ops.causal_conv(x, conv.weight, conv.bias, add)
     if on_tensor_cores(x):
         return whole_groups(conv, x, add)
-    y = F.conv3d(x, conv.weight, conv.bias, conv.stride, conv.padding)
+    y = (
+        one_dnn(conv, x)
+        if one_dnn_takes(x)
+        else F.conv3d(x, conv.weight, conv.bias, conv.stride, conv.padding)
+    )
     if add is None:
         return y
     return y + add if torch.is_grad_enabled() else y.add_(add)
+
+
+def one_dnn(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """`conv` of `x` by oneDNN. PyTorch asks it for large pictures only; for small ones it is several times
+    faster too, and one way for all sizes computes a chunk's frames as those of the whole video.
+    """
+    assert not isinstance(conv.padding, str)
+    y: Tensor = torch.mkldnn_convolution(
+        x, conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups
+    )
+    return y
 
 
 def pictures(conv: nn.Conv3d, x: Tensor) -> Tensor:
@@ -69,3 +84,7 @@ def halve(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 def on_tensor_cores(x: Tensor) -> bool:
     return x.device.type == "cuda" and x.dtype in (torch.bfloat16, torch.float16)
+
+
+def one_dnn_takes(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
