@@ -30,6 +30,7 @@ from wancore.media.audio import read_audio
 from wancore.media.video import read_video
 
 RATE, FPS, BLOCK = 16_000, 8, 4
+LATER = b"\x9a\x06\x00"  # a message in field 99, as a later client may send one
 SHORT = {
     "session_idle_s": 1.2, "session_rejoin_s": 0.8, "session_stall_s": 2.0, "session_lease_s": 0.3,
     "session_lifetime_s": 30.0, "running_per_caller": 8, "quarantine_crashes": 1000,
@@ -206,8 +207,10 @@ def test_controls_are_refused_alone(client: Client, line: Callable[..., Line]) -
     assert reason(each.control("past").error) == "CONTROL_STALE"
     each.say(control=pb.Control(id="future", displayed_block=7, prompt=change))
     assert reason(each.control("future").error) == "INVALID_FIELD"
-    each.say(control=pb.Control(id="nothing"))
-    assert reason(each.control("nothing").error) == "UNSUPPORTED_BY_FAMILY"
+    for id, later in (("nothing", b""), ("later", LATER)):
+        each.say(control=pb.Control.FromString(pb.Control(id=id).SerializeToString() + later))
+        error = each.control(id).error
+        assert reason(error) == "INVALID_FIELD" and "prompt, pause, resume" in error.message
     each.say(control=pb.Control(id="long", prompt=pb.PromptChange(prompt="x" * 20_000)))
     assert reason(each.control("long").error) == "LIMIT_EXCEEDED"
     each.say(control=pb.Control(id="no", displayed_block=1, prompt=pb.PromptChange(prompt="no")))
@@ -358,6 +361,7 @@ def test_the_caller_ends_it(client: Client) -> None:
         ({"audio": pb.AudioChunk(role="video", pcm16=b"\0\0")}, "INVALID_FIELD"),
         ({"ack": pb.BlockAck(block=3)}, "INVALID_FIELD"),
         ({"header": pb.LiveHeader(session="again")}, "INVALID_FIELD"),
+        ({}, "INVALID_FIELD"),
     ],
 )
 def test_what_a_stream_must_not_say(
@@ -406,8 +410,9 @@ def test_from_the_command_line(server: Server, tmp_path: Path, source: str) -> N
 def test_a_drain_ends_sessions(tmp_path: Path) -> None:
     """Fault 35: told in the stream, and the server ends."""
     with running(tmp_path, drain_s=0.2, **SHORT) as (server, client), session(client) as live:
-        live.push(sound(0.5))
+        live.push(sound(1.5))
         frames = iter(live.frames())
+        assert next(frames).index == 0  # it runs, and its stream is there to be told
         server.process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]
         with pytest.raises(SessionEnded) as caught:
             list(frames)

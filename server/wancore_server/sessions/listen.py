@@ -16,6 +16,9 @@ from wancore_server.wire import wire_pb2
 
 MAX_ID = 64
 MAX_CONTROLS = 64  # that wait for their block
+#: What this server knows; to it, what a later client says beside them is not there.
+PARTS = [field.name for field in pb.LiveRequest.DESCRIPTOR.oneofs_by_name["part"].fields]
+CHANGES = [field.name for field in pb.Control.DESCRIPTOR.oneofs_by_name["change"].fields]
 
 
 class Listener:
@@ -36,7 +39,9 @@ class Listener:
         kind = request.WhichOneof("part")
         if kind == "header":
             raise invalid_field("header", "comes once, as the first message")
-        if kind is None or self.session.ended:
+        if kind is None:
+            raise invalid_field("part", f"must be one of: {', '.join(PARTS)}")
+        if self.session.ended:
             return
         if kind == "audio":
             self.sound(request.audio)
@@ -117,9 +122,7 @@ class Listener:
             self.feed(paused=session.paused)
             self.answer(control.id, None)
         else:
-            raise ApiError(
-                code_pb2.FAILED_PRECONDITION, "UNSUPPORTED_BY_FAMILY", "this server does not know the change"
-            )
+            raise invalid_field("control.change", f"must be one of: {', '.join(CHANGES)}")
 
     def check_displayed(self, displayed: int) -> None:
         """A control belongs to what its user saw: not to a block that is past, or not there yet."""
