@@ -97,7 +97,7 @@ class Dispatcher:
 
     async def place_one(self) -> bool:
         running = self.running_by_owner()
-        shares = {live.owner: await self.share(live.owner) for live in self.queue.jobs.values()}
+        shares = {live.owner: await self.share(live.owner) for live in list(self.queue.jobs.values())}
         for slot in self.slots:
             if not slot.free:
                 continue
