@@ -49,10 +49,18 @@ class Trace:
         }  # fmt: skip
         log.info("span %s", name, extra=told)
 
+    def header(self) -> str:
+        """As the standard writes it; `parse_trace` reads it."""
+        return f"00-{self.trace_id}-{self.span_id}-{SAMPLED if self.sampled else 0:02x}"
+
 
 def read_trace(metadata: Mapping[str, Any]) -> Trace | None:
-    """The caller's, if it sends one in the form of the standard; later versions may say more at the end."""
-    value = metadata.get(HEADER, "")
+    """The caller's, if it sends one."""
+    return parse_trace(metadata.get(HEADER, ""))
+
+
+def parse_trace(value: Any) -> Trace | None:
+    """None where it is not in the form of the standard; later versions may say more at the end."""
     match = FORM.fullmatch(value) if isinstance(value, str) else None
     if match is None or (match[1] == "00" and match[5]):
         return None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from wancore_client import Client
 from wancore_proto.v1 import frames_pb2, job_pb2, job_service_pb2
-from wancore_server.tracing import read_trace
+from wancore_server.tracing import Trace, parse_trace, read_trace
 
 from tests.server.harness import Server, eventually
 
@@ -74,3 +75,42 @@ def test_what_is_no_trace_context_is_passed_over(client: Client, value: str) -> 
 def test_a_later_version_may_say_more() -> None:
     trace = read_trace({"traceparent": f"01-{'1' * 32}-{'2' * 16}-03-more"})
     assert trace is not None and (trace.trace_id, trace.span_id, trace.sampled) == ("1" * 32, "2" * 16, True)
+
+
+def test_a_trace_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """The attempt that a killed server left is made again under the trace of the call that made the job."""
+    trace_id = secrets.token_hex(16)
+    server = Server(tmp_path).start()
+    try:
+        with server.client() as client:
+            server.ready(client)
+            spec = job_pb2.JobSpec(family="families/faulty")
+            spec.params.update({"fault": "sleep", "hold_s": 600, "times": 1, "key": "restart"})
+            request = job_service_pb2.CreateJobRequest(spec=spec)
+            metadata = (
+                *client.connection.metadata, ("traceparent", f"00-{trace_id}-{secrets.token_hex(8)}-01")
+            )  # fmt: skip
+            job = client.job_calls.CreateJob(request, metadata=metadata).name
+            eventually(lambda: client.job(job).state == job_pb2.Job.STATE_RUNNING)
+            eventually(lambda: any("span_id" in entry for entry in lines(server, trace_id)))
+        server.kill()
+        before = len(lines(server, trace_id))
+        server.start()
+        with server.client() as client:
+            client.watch(job).wait()
+            eventually(lambda: "decoding" in {e.get("span") for e in lines(server, trace_id)[before:]})
+        found = lines(server, trace_id)
+        (call,) = [entry for entry in found if entry.get("span") == "JobService/CreateJob"]
+        later = {e["span"]: e for e in found[before:] if "span" in e}
+        assert {"queue", "denoising", "decoding"} <= set(later)
+        for entry in later.values():
+            assert (entry["parent_id"], entry["attempt"]) == (call["span_id"], 2)
+            assert entry["job"] == job.removeprefix("jobs/")
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_trace_is_written_as_it_is_read(sampled: bool) -> None:
+    trace = Trace(secrets.token_hex(16), secrets.token_hex(8), sampled)
+    assert parse_trace(trace.header()) == trace and parse_trace("") is None

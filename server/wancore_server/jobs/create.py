@@ -108,16 +108,17 @@ class Creation:
         job = new_job_id()
         info.name = f"jobs/{job}"
         created = info.create_time.ToNanoseconds()
+        trace = current_trace.get()
         new = NewJob(
             job, owner, settled.family.removeprefix("families/"), checked.model, created,
             info.SerializeToString(), request, body, tuple(first_events(settled.family, answer)),
+            "" if trace is None else trace.header(),
         )  # fmt: skip
         if not repeated:
             await self.admit(owner, new.family)
         try:
             after = created - int(self.settings.request_id_s * SECOND)
             live, fresh = await self.ledger.create(new, after, checked.engine_model)
-            live.trace = live.trace or current_trace.get()
         except RequestIdReused as error:
             raise reused(error.job) from None
         if fresh:

@@ -18,6 +18,7 @@ from wancore_server.jobs.states import FINAL, result_event, state_changed
 from wancore_server.metrics import Metrics
 from wancore_server.store import Block, Event, Frames, JobRow, NewJob, Store, StoreBusy
 from wancore_server.store.model import Change
+from wancore_server.tracing import parse_trace
 
 log = logging.getLogger(__name__)
 FIRST_WAIT_S, MOST_WAIT_S = 0.1, 2.0
@@ -87,6 +88,7 @@ class Ledger:
             row.epoch,
             row.crashes,
             JobLog(entries, row.next_sequence),
+            trace=parse_trace(row.trace),
         )
         self.lives[row.id] = live
         return live

@@ -45,7 +45,7 @@ class LiveJob:
     queue: job_pb2.QueueUpdate | None = None
     preview: Sequence[frames_pb2.Preview] = ()
     preview_number: int = 0
-    trace: Trace | None = None  # below the call that made it; not kept over a restart
+    trace: Trace | None = None  # below the call that made it
     cancel_asked: float | None = None
     queued_since: float = 0.0
 

@@ -6,9 +6,9 @@ import sqlite3
 from importlib.resources import files
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 #: Version -> the script that leads to it from the one before.
-SCRIPTS = {1: "schema.sql"}
+SCRIPTS = {1: "schema.sql", 2: "traces.sql"}
 NETWORK_FILE_SYSTEMS = {
     "nfs",
     "nfs4",

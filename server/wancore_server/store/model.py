@@ -21,7 +21,8 @@ class RequestIdReused(Exception):
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be stored. `body`: digest of the request, compared where `request_id` was used before."""
+    """A job to be stored. `body`: digest of the request, compared where `request_id` was used before;
+    `trace`: where it belongs in the caller's trace, as the header `traceparent` says it, or ''."""
 
     id: str
     owner: str
@@ -32,6 +33,7 @@ class NewJob:
     request_id: str
     body: bytes
     events: tuple[bytes, ...]
+    trace: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class JobRow:
     expire: int | None
     next_sequence: int
     info: bytes
+    trace: str
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from wancore_server.store.writer import Writer
 T = TypeVar("T")
 READERS = 2
 FINAL = (4, 5, 7)  # SUCCEEDED, FAILED, CANCELLED
-JOB = "id, owner, state, attempt, epoch, crashes, family, model, created, ended, expire, next_sequence, info"
+JOB = """id, owner, state, attempt, epoch, crashes, family, model, created, ended, expire, next_sequence,
+         info, trace"""
 ASSET = "digest, size, kind, width, height, frames, created"
 
 
@@ -273,9 +274,9 @@ def job_row(db: sqlite3.Connection, job: str) -> JobRow | None:
 
 def insert_job(db: sqlite3.Connection, job: NewJob) -> JobRow:
     db.execute(
-        """INSERT INTO jobs (id, owner, state, family, model, created, next_sequence, info)
-           VALUES (?, ?, 1, ?, ?, ?, ?, ?)""",
-        (job.id, job.owner, job.family, job.model, job.created, 1 + len(job.events), job.info),
+        """INSERT INTO jobs (id, owner, state, family, model, created, next_sequence, info, trace)
+           VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)""",
+        (job.id, job.owner, job.family, job.model, job.created, 1 + len(job.events), job.info, job.trace),
     )
     insert_events(db, job.id, 1, 0, job.events)
     if job.request_id:
