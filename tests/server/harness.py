@@ -168,10 +168,19 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        psutil.wait_procs(children, timeout=5)
-        for child in children:
-            if child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
-                child.kill()
+        until = time.monotonic() + 5
+        while (left := [child for child in children if runs(child)]) and time.monotonic() < until:
+            time.sleep(0.01)
+        for child in left:
+            child.kill()
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it has not ended; who must bury it may be slow to."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def health(client: Client, service: str) -> bool:
