@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -64,6 +65,7 @@ from wancore_server.store import SqliteStore
 from wancore_server.workers.slot import Slot
 
 log = logging.getLogger(__name__)
+LAST_WORDS_S = 1.0
 SERVICES = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name
     for module, name in (
@@ -91,10 +93,14 @@ class Gateway:
         self.ended = asyncio.Event()
         self.drain_task: asyncio.Task[None] | None = None
         self.drain_until: float | None = None
+        self.problem = ""  # why it ends, where nobody asked it to
 
     def build(self) -> None:
         s, metrics = self.settings, self.metrics
-        self.store = SqliteStore(self.folder.store, s.store_busy_s, metrics.store_commit.observe)
+        self.store = SqliteStore(
+            self.folder.store, s.store_busy_s, metrics.store_commit.observe,
+            partial(asyncio.get_running_loop().call_soon_threadsafe, self.store_lost),
+        )  # fmt: skip
         self.spool = Spool(self.folder.spool)
         self.ledger = Ledger(self.store, metrics, s.retention_s)
         self.encoders = EncoderPool(
@@ -279,11 +285,22 @@ class Gateway:
             await asyncio.sleep(0.02)
         self.ended.set()
 
+    def store_lost(self) -> None:
+        """Nothing that happens from here on would be kept: it ends, to be started again by its supervisor."""
+        self.problem = "the store can no longer be written; the log says why"
+        if hasattr(self, "health"):  # else `start` hears of it
+            self.background.start(self.end_with_problem(), "end")
+
+    async def end_with_problem(self) -> None:
+        await self.health.not_serving()
+        await asyncio.sleep(LAST_WORDS_S)  # who calls and who watches is told
+        self.ended.set()
+
     def busy(self) -> bool:
         return self.sessions.busy or any(live.run is not None for live in self.ledger.lives.values())
 
     async def wait(self) -> None:
-        """Until it has drained; then everything is stopped, nothing is left running."""
+        """Until it has drained, or has a `problem`; then everything is stopped, nothing is left running."""
         await self.ended.wait()
         for slot in self.slots:
             await slot.stop()

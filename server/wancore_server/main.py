@@ -11,11 +11,12 @@ from wancore_server import logs
 from wancore_server.gateway import Gateway
 from wancore_server.memory import keep_freed_memory
 from wancore_server.settings import ServerSettings
+from wancore_server.store import StoreLost
 from wancore_server.store.migrate import StoreUnusable
 
 
-async def run(settings: ServerSettings) -> None:
-    """SIGTERM and SIGINT drain; a second one ends at once."""
+async def run(settings: ServerSettings) -> str:
+    """SIGTERM and SIGINT drain; a second one ends at once. Returns why it ended otherwise, or ''."""
     gateway = Gateway(settings)
     loop = asyncio.get_running_loop()
 
@@ -31,15 +32,17 @@ async def run(settings: ServerSettings) -> None:
         loop.add_signal_handler(number, stop)
     await gateway.start()
     await gateway.wait()
+    return gateway.problem
 
 
 def serve(settings: ServerSettings) -> int:
-    """The exit status: 0 after a drain, 1 with a message where it cannot start."""
+    """The exit status: 0 after a drain, 1 with a message where it cannot start or go on."""
     logs.set_up()
     keep_freed_memory()
     try:
-        asyncio.run(run(settings))
-    except (WancoreError, StoreUnusable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        problem = asyncio.run(run(settings))
+    except (WancoreError, StoreUnusable, StoreLost) as error:
+        problem = str(error)
+    if problem:
+        print(f"error: {problem}", file=sys.stderr)
+    return 1 if problem else 0

@@ -132,7 +132,7 @@ class ServerSettings(BaseSettings):
     housekeeping_s: float = Field(30, gt=0)
 
     log_prompts: bool = Field(False, description="write prompts into the log")
-    fail_point: str = Field("", description="for tests: kill the gateway at NAME:COUNT")
+    fail_point: str = Field("", description="for tests: kill the gateway at NAME:COUNT, or raise there")
 
     @classmethod
     def settings_customise_sources(

@@ -15,7 +15,10 @@ from wancore_client.connection import Connection
 from wancore_client.errors import ApiError, ConnectionLost, api_error
 
 #: The server's word that a stream may be tried again; other reasons end it.
-RESUMABLE = {"VIEWER_TOO_SLOW", "STARTING", "DRAINING", "STORE_BUSY", "TOO_MANY_VIEWERS", "TOO_MANY_CALLS"}
+RESUMABLE = {
+    "VIEWER_TOO_SLOW", "STARTING", "DRAINING", "STORE_BUSY", "STORE_LOST", "TOO_MANY_VIEWERS",
+    "TOO_MANY_CALLS",
+}  # fmt: skip
 #: Codes of a connection that broke: there is no reason from the server then.
 BROKEN = {
     grpc.StatusCode.UNAVAILABLE,

@@ -19,7 +19,7 @@ from wancore_server.errors import ApiError, exhausted, invalid_field, limit_exce
 from wancore_server.metrics import Metrics
 from wancore_server.security.tokens import Tokens, current_caller, require_scope
 from wancore_server.services.context import Context
-from wancore_server.store import StoreBusy
+from wancore_server.store import StoreBusy, StoreLost
 from wancore_server.tracing import Trace, current_trace, read_trace
 
 log = logging.getLogger(__name__)
@@ -165,6 +165,8 @@ def as_api_error(error: Exception, method: str) -> ApiError:
         return error
     if isinstance(error, StoreBusy):
         return unavailable("STORE_BUSY", "the store cannot be written at the moment", 2)
+    if isinstance(error, StoreLost):
+        return unavailable("STORE_LOST", "the server can store nothing any more, and ends", 5)
     if isinstance(error, grpc.aio.AbortError):
         raise error
     log_id = uuid.uuid4().hex[:12]

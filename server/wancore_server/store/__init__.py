@@ -11,6 +11,7 @@ from wancore_server.store.model import (
     RequestIdReused,
     Store,
     StoreBusy,
+    StoreLost,
 )
 from wancore_server.store.sqlite import SqliteStore
 
@@ -26,4 +27,5 @@ __all__ = [
     "SqliteStore",
     "Store",
     "StoreBusy",
+    "StoreLost",
 ]

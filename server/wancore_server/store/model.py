@@ -11,6 +11,10 @@ class StoreBusy(Exception):
     """The store could not be written in time."""
 
 
+class StoreLost(Exception):
+    """Nothing can be written any more, whatever is tried: the server has to start again."""
+
+
 class RequestIdReused(Exception):
     """A request id that stands for another request; `job` is that one's."""
 
@@ -133,7 +137,8 @@ class Caller:
 
 
 class Store(Protocol):
-    """Every write is durable when it returns. Raises `StoreBusy` where it cannot be made in time."""
+    """Every write is durable when it returns. Raises `StoreBusy` where it cannot be made in time, and
+    `StoreLost` from when on none can."""
 
     async def create_job(self, job: NewJob, request_ids_after: int) -> tuple[JobRow, bool]:
         """The stored job and whether it is new. Request ids older than `request_ids_after` are forgotten.

@@ -22,6 +22,7 @@ from wancore_server.store.model import (
     NewJob,
     RequestIdReused,
     StoreBusy,
+    StoreLost,
 )
 from wancore_server.store.writer import Writer
 
@@ -36,15 +37,17 @@ ASSET = "digest, size, kind, width, height, frames, created"
 class SqliteStore:
     """Implements `Store` in the file `path`.
 
-    `busy_s`: how long a write waits for a lock that another program holds.
+    `busy_s`: how long a write waits for a lock that another program holds. `on_lost` is called, on a
+    thread of the store's, when nothing can be written any more.
     """
 
     def __init__(
-        self, path: Path, busy_s: float = 5.0, on_commit: Callable[[float], None] = lambda seconds: None
-    ) -> None:
+        self, path: Path, busy_s: float = 5.0, on_commit: Callable[[float], None] = lambda seconds: None,
+        on_lost: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
         self.path, self.busy_s = path, busy_s
         migrate(path)
-        self.writer = Writer(self.connect, busy_s, on_commit)
+        self.writer = Writer(self.connect, busy_s, on_commit, on_lost)
         self.readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self.local = threading.local()
 
@@ -254,7 +257,7 @@ class SqliteStore:
     async def writable(self) -> bool:
         try:
             await self.writer.write(lambda db: db.execute("PRAGMA user_version").fetchone())
-        except StoreBusy:
+        except (StoreBusy, StoreLost):
             return False
         return True
 

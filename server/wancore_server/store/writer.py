@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from wancore_server import failpoints
-from wancore_server.store.model import StoreBusy
+from wancore_server.store.model import StoreBusy, StoreLost
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
+LOST = "the thread that writes the store died"
 MAX_GROUP = 256
 
 
@@ -45,22 +49,33 @@ class Writer:
 
     `busy_s`: how long a write may wait for a lock that another program holds, from when it was asked for:
     one that came while another waited does not wait as long again.
+
+    `on_lost` is called on the thread if it dies of something unforeseen: nobody waits for it in vain then.
     """
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], busy_s: float, on_commit: Callable[[float], None]
-    ) -> None:
-        self.connect, self.busy_s, self.on_commit = connect, busy_s, on_commit
+        self, connect: Callable[[], sqlite3.Connection], busy_s: float, on_commit: Callable[[float], None],
+        on_lost: Callable[[], object],
+    ) -> None:  # fmt: skip
+        self.connect, self.busy_s, self.on_commit, self.on_lost = connect, busy_s, on_commit, on_lost
         self.tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self.closing = False
+        self.asking = threading.Lock()  # from looking whether the store is lost to asking for a write
+        self.lost = False
         self.thread = threading.Thread(target=self.run, name="store-writer", daemon=True)
         self.thread.start()
 
     async def write(self, write: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs `write` in a transaction; returns when it is on disk. Raises `StoreBusy`."""
+        """Runs `write` in a transaction; returns when it is on disk.
+
+        Raises `StoreBusy`, or `StoreLost`: then it may be on disk, or not.
+        """
         loop = asyncio.get_running_loop()
         task = Task(write, loop.create_future(), loop, time.monotonic() + self.busy_s)
-        self.tasks.put(task)
+        with self.asking:
+            if self.lost:
+                raise StoreLost(LOST)
+            self.tasks.put(task)
         # A caller that is cancelled leaves the write as it is: it may be committed already.
         result: T = await asyncio.shield(task.future)
         return result
@@ -71,13 +86,27 @@ class Writer:
         self.thread.join()
 
     def run(self) -> None:
-        connection = self.connect()
         group: list[Task] = []
         try:
-            while self.gather(group):
-                group = self.commit(connection, group)
-        finally:
-            connection.close()
+            with closing(self.connect()) as connection:
+                while self.gather(group):
+                    failpoints.reach("store-writer")
+                    group = self.commit(connection, group)
+        except BaseException:
+            log.critical("the thread that writes the store died", exc_info=True)
+            self.give_up(group)
+
+    def give_up(self, group: list[Task]) -> None:
+        """Tells everyone who waits, and whoever asks from now on."""
+        with self.asking:
+            self.lost = True
+        while not self.tasks.empty():
+            if (task := self.tasks.get()) is not None:
+                group.append(task)
+        for task in group:
+            with suppress(RuntimeError):  # nobody waits: its loop is closed
+                task.done(None, StoreLost(LOST))
+        self.on_lost()
 
     def gather(self, group: list[Task]) -> bool:
         """Adds what is asked for, and waits for it where nothing is; False where nothing will come."""
