@@ -20,7 +20,7 @@ from wancore.engine.lead import Locate, experts_of, lead_claim, lead_family
 from wancore.engine.modules import ExpertFiles, split
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.plugins.family import Base, Family
-from wancore.plugins.inputs import InputType, check_own_types
+from wancore.plugins.inputs import InputType, check_own_types, check_roles, parse_parameters
 from wancore.request import MAX_SEED, Request
 from wancore.vae.architecture import Architecture
 from wancore.vae.files import recognise as recognise_vae
@@ -79,12 +79,14 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family],
     request = illustrated(request, family, base.defaults)
     own = (request, *(request.of(use) for use in request.attachments))
     require_encoders(parts, base)
+    for each, asked in zip((family, *attachments), own, strict=True):
+        with told_of(each, family):
+            check_declared(each, asked)
     for files in experts.values():
         views = split(files, (family, *attachments))
         for each, asked in zip((family, *attachments), own, strict=True):
             with told_of(each, family):
                 each.check(asked, base, views.get(each.id, views[BASE].renamed({})))
-                check_own_types(each.inputs, asked.inputs)
     seed = request.seed if request.seed is not None else secrets.randbelow(MAX_SEED + 1)
     return Plan(request, parts, family, attachments, base, experts, seed)
 
@@ -98,6 +100,16 @@ def told_of(family: Family, lead: Family) -> Iterator[None]:
         if family is not lead:
             error.attachment = family.id
         raise
+
+
+def check_declared(family: Family, asked: Request) -> None:
+    """Raises `InvalidInput` for inputs and parameters that are not as the family declares them.
+
+    `asked` holds the family's own. Files of types that its plugin brings are read.
+    """
+    check_roles(family.inputs, asked.roles, family.id)
+    parse_parameters(family.parameters, asked.params)
+    check_own_types(family.inputs, asked.inputs)
 
 
 def illustrated(request: Request, family: Family, defaults: ModelDefaults) -> Request:

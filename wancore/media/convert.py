@@ -6,6 +6,13 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from wancore.media.pixels import Pixels
+
+
+def one_frame(picture: Pixels) -> Tensor:
+    """A picture uint8 [H, W, 3] as a video of one frame, float32 [3, 1, H, W] in [-1, 1]."""
+    return from_uint8(torch.from_numpy(picture)[None])
+
 
 def to_uint8(video: Tensor) -> Tensor:
     """Video [3, T, H, W], float in [-1, 1] -> uint8 [T, H, W, 3] on the same device.

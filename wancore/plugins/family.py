@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from wancore.checkpoints.defaults import ModelDefaults
+from wancore.plugins.inputs import ParameterModel
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +55,29 @@ class Base:
     temporal_stride: int = 4
     latent_channels: int = 16
     defaults: ModelDefaults = field(default_factory=ModelDefaults)
+
+    @property
+    def token_height(self) -> int:
+        """Pixels: the rows of a video are a multiple of it."""
+        return self.spatial_stride * self.transformer.patch_size[1]
+
+    @property
+    def token_width(self) -> int:
+        """Pixels: the columns of a video are a multiple of it."""
+        return self.spatial_stride * self.transformer.patch_size[2]
+
+    def latent_frames(self, frames: int) -> int:
+        """Of so many pixel frames, `temporal_stride` times n, and 1: n + 1."""
+        return 1 + (frames - 1) // self.temporal_stride
+
+    def canvas(self, width: int, height: int, frames: int, head: int = 0, noise_frames: int = 0) -> Canvas:
+        """The canvas of a clip of so many pixels and pixel frames; `head`, `noise_frames` as it has them."""
+        from wancore.transformer.canvas import Canvas
+
+        return Canvas(
+            self.latent_frames(frames), height // self.token_height, width // self.token_width, head,
+            noise_frames=noise_frames,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -262,8 +286,9 @@ class Family(Protocol):
     def check(self, request: Request, base: Base, weights: FileView) -> None:
         """What can be told from the request and from headers, before anything is loaded.
 
-        `request` holds the family's own inputs and parameters; `weights` as in `adapter`. Raises
-        `InvalidInput` or `CheckpointError`, for example where a module does not fit the base.
+        `request` holds the family's own inputs and parameters, which are as `inputs` and `parameters`
+        declare them; `weights` as in `adapter`. Raises `InvalidInput`, or `CheckpointError`, for example
+        where a module does not fit the base.
         """
         ...
 
@@ -322,14 +347,17 @@ class Family(Protocol):
 
 
 class FamilyBase:
-    """Defaults: a module that is told by its keys, one window, guidance between the positive and the
-    negative text, the whole clip decoded with one cache, frames as they are decoded.
+    """Defaults: no parameters, a module that is told by its keys, one window whose conditioning is what
+    `prepare` returned, guidance between the positive and the negative text, the whole clip decoded with one
+    cache, frames as they are decoded.
 
     `needs`: what users have to give beside a module, one phrase each.
     """
 
     id: str
     roles: frozenset[Role] = frozenset({"lead"})
+    inputs: tuple[InputSpec, ...] = ()
+    parameters: type[BaseModel] = ParameterModel
     claims: frozenset[str] = frozenset()
     keys: tuple[str, ...] = ()
     ignored_keys: tuple[str, ...] = ()
@@ -358,6 +386,10 @@ class FamilyBase:
 
     def windows(self, prepared: Any, lead: Lead) -> Iterable[Window]:
         yield Window(0, 0, lead.frames)
+
+    def window(self, prepared: Any, window: Window, carry: Carry | None, tools: Tools) -> Conditioning:
+        conditioning: Conditioning = prepared
+        return conditioning
 
     def steered(self, prepared: Any, request: Request, lead: Lead, tools: Tools) -> Any:
         from wancore.errors import InvalidInput

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wancore.errors import InvalidInput
 
@@ -27,6 +27,12 @@ class InputType(Enum):
     CAMERA_PATH = "camera path"
     TRACKS = "tracks"
     BOXES = "boxes"
+
+
+class ParameterModel(BaseModel):
+    """What parameters are declared in: a name that is not a field is refused. As it stands, it has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)

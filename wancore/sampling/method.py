@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from wancore.errors import Conflict, InvalidInput
+from wancore.plugins.inputs import ParameterModel
 from wancore.sampling.guidance import Guidance
 from wancore.sampling.hooks import Step
 from wancore.sampling.lazy import named
@@ -183,10 +184,8 @@ def check_together(specs: Iterable[MethodSpec]) -> None:
             owners[spec.owns] = spec.name
 
 
-class NoParameters(BaseModel):
+class NoParameters(ParameterModel):
     """A method without anything to set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def needs_guidance(name: str, run: Run) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Payload, Place, Role, Window
-from wancore.plugins.inputs import InputSpec, OwnType, check_roles, parse_parameters
+from wancore.plugins.inputs import InputSpec, OwnType, ParameterModel, parse_parameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from wancore.transformer.adapter import Adapter
 
 
-class Parameters(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class Parameters(ParameterModel):
     strength: float = Field(
         default=1.0, ge=-10, le=10, description="how much of the mood; below 0 its opposite"
     )
@@ -62,8 +60,6 @@ class FilmLook(FamilyBase):
         from film_look.steering import check
 
         check(base, weights)
-        check_roles(self.inputs, request.inputs, self.id)
-        parse_parameters(Parameters, request.params)
 
     def adapter(self, base: Base, weights: FileView, place: Place) -> Adapter:
         from film_look.steering import load

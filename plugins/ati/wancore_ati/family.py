@@ -7,21 +7,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wancore.errors import CheckpointError
+from wancore.plugins.bases import reads_image, require_image
+from wancore.plugins.claims import claim_by_name
 from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Role, Window
-from wancore.plugins.inputs import InputSpec, InputType, check_roles, parse_parameters
+from wancore.plugins.inputs import InputSpec, InputType, parse_parameters
 from wancore_ati.parameters import Parameters
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from wancore.checkpoints.base_keys import BaseSpec
     from wancore.checkpoints.claim import Claim
     from wancore.checkpoints.view import FileView
     from wancore.engine.tools import Tools
     from wancore.request import Request
     from wancore_ati.tracks import Tracks
-
-CHANNELS = 36  # 16 noise, 4 mask, 16 image latent
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,10 @@ class AtiFamily(FamilyBase):
     parameters = Parameters
 
     def recognise(self, file: FileView) -> Claim | None:
-        from wancore_ati.recognise import recognise
-
-        return recognise(file)
+        return claim_by_name(file, self.id, fits, alternatives=("wan",))
 
     def check(self, request: Request, base: Base, weights: FileView) -> None:
-        config = base.transformer
-        if config.in_dim != CHANNELS or config.image_dim is None:
-            problem = "ATI needs an image-to-video model with an image encoder; this one is another"
-            raise CheckpointError(weights.path, problem)
-        check_roles(self.inputs, request.inputs, self.id)
-        parse_parameters(Parameters, request.params)
+        require_image(base, weights, self.name)
         tracks_in(request.inputs["tracks"])
 
     def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Prepared:
@@ -78,6 +71,11 @@ class AtiFamily(FamilyBase):
             return painted(y, tracks, prepared.parameters.temperature, prepared.parameters.topk)
 
         return Conditioning(edit_channels=edit)
+
+
+def fits(spec: BaseSpec) -> bool:
+    """Whether a model reads one first frame, as the one does that was retrained."""
+    return reads_image(spec) and spec.image_positions is None
 
 
 def tracks_in(path: Path) -> Tracks:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from wancore.plugins.inputs import ParameterModel
 
 Pixels = Annotated[int, Field(ge=1, le=65536)]
 
 
-class Parameters(BaseModel):
+class Parameters(ParameterModel):
     """What only this family takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     temperature: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=220.0, description="how closely what a point carries along keeps to it; low values spread it"

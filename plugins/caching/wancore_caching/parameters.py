@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from wancore.plugins.inputs import ParameterModel
 from wancore.sampling.parameters import Numbers
 from wancore_caching.tables import Embedding, Experts, magnitudes, polynomials
 
@@ -21,13 +22,7 @@ def known(table: str, tables: list[str]) -> str:
     return table
 
 
-class Parameters(BaseModel):
-    """Base of all parameter models: unknown names are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TeaCacheParameters(Parameters):
+class TeaCacheParameters(ParameterModel):
     threshold: float = Field(0.2, ge=0, description="change of the embedding that may add up; 0: never skip")
     table: str | None = Field(
         None,
@@ -75,7 +70,7 @@ class TeaCacheParameters(Parameters):
         return self.coefficients if self.coefficients is not None else (1.0, 0.0)
 
 
-class MagCacheParameters(Parameters):
+class MagCacheParameters(ParameterModel):
     table: str = Field(
         description="the model whose ratios are used", json_schema_extra={"enum": list(magnitudes())}
     )
@@ -115,7 +110,7 @@ class MagCacheParameters(Parameters):
         return self
 
 
-class EasyCacheParameters(Parameters):
+class EasyCacheParameters(ParameterModel):
     threshold: float = Field(0.05, ge=0, description="relative change that may add up; 0: never skip")
     start_step: int = Field(10, ge=0, description="first step that may be skipped")
     end_step: int | None = Field(

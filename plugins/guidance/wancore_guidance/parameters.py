@@ -4,40 +4,35 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from wancore.plugins.inputs import ParameterModel
 from wancore.sampling.parameters import Integers, Texts
 
 
-class Parameters(BaseModel):
-    """Base of all parameter models: unknown names are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Ranged(Parameters):
+class Ranged(ParameterModel):
     """A method that acts during a share of the run."""
 
     start: float = Field(0.0, ge=0, le=1, description="share of the run after which it acts, 0..1")
     end: float = Field(1.0, ge=0, le=1, description="share of the run until which it acts, 0..1")
 
 
-class ZeroStarParameters(Parameters):
+class ZeroStarParameters(ParameterModel):
     scaled: bool = Field(True, description="scale the unconditional prediction to fit the conditional one")
     zero_steps: int = Field(1, ge=0, description="first steps whose prediction is replaced by zero")
 
 
-class RatioParameters(Parameters):
+class RatioParameters(ParameterModel):
     alpha: float = Field(1.0, gt=0, description="how fast guidance falls where it is already strong")
 
 
-class FrequencyParameters(Parameters):
+class FrequencyParameters(ParameterModel):
     low: float = Field(1.0, ge=0, description="factor on low spatial frequencies of the guidance")
     high: float = Field(1.25, ge=0, description="factor on high spatial frequencies of the guidance")
     cutoff: int = Field(20, ge=0, description="half width of the square of low frequencies, in latent pixels")
 
 
-class RescalingParameters(Parameters):
+class RescalingParameters(ParameterModel):
     k: float = Field(0.95, gt=0, description="inverse temperature: above 1 sharper, below 1 more varied")
     sigma: float = Field(1.0, gt=0, description="assumed spread of the data")
 
@@ -49,7 +44,7 @@ class SkipLayerParameters(Ranged):
     start: float = Field(0.1, ge=0, le=1, description="share of the run after which it acts, 0..1")
 
 
-class NormalizedAttentionParameters(Parameters):
+class NormalizedAttentionParameters(ParameterModel):
     text: str = Field("", description="what to avoid; empty: the request's negative prompt")
     scale: float = Field(11.0, ge=1, description="strength of the extrapolation away from the text")
     tau: float = Field(2.5, gt=0, description="largest growth of a token's L1 norm")
@@ -65,14 +60,14 @@ class EnhanceParameters(Ranged):
     )
 
 
-class NoiseShuffleParameters(Parameters):
+class NoiseShuffleParameters(ParameterModel):
     size: int | None = Field(None, ge=1, description="latent frames of a window; none: the request's")
     overlap: int | None = Field(
         None, ge=0, description="latent frames two windows share; none: the request's"
     )
 
 
-class FreeInitParameters(Parameters):
+class FreeInitParameters(ParameterModel):
     rounds: int = Field(3, ge=1, description="how often the whole denoising is run")
     method: Literal["butterworth", "gaussian", "ideal", "box"] = Field(
         "butterworth", description="shape of the low-pass filter"
@@ -86,17 +81,17 @@ class LatentShiftParameters(Ranged):
     skip: int = Field(6, ge=1, description="latent frames by which the clip is rotated further at each step")
 
 
-class RiflexParameters(Parameters):
+class RiflexParameters(ParameterModel):
     index: int = Field(6, ge=1, description="number of the time-axis frequency that is slowed, from 1")
 
 
-class NtkParameters(Parameters):
+class NtkParameters(ParameterModel):
     f: float = Field(1.0, gt=0, description="factor on the rotary base of time")
     h: float = Field(1.0, gt=0, description="factor on the rotary base of height")
     w: float = Field(1.0, gt=0, description="factor on the rotary base of width")
 
 
-class PromptSplitParameters(Parameters):
+class PromptSplitParameters(ParameterModel):
     prompts: Texts = Field(
         min_length=1,
         description="prompts of the second and further parts of the clip;"

@@ -13,6 +13,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
+from wancore.media.letterbox import contained
 from wancore.media.pixels import Pixels
 from wancore_magref.grids import GRIDS, grid_size
 
@@ -42,22 +43,12 @@ def collage(pictures: Sequence[Pixels], places: Sequence[int], width: int, heigh
     boxes = blocks(len(pictures), width, height)
     for picture, place in zip(pictures, places, strict=True):
         left, top, right, bottom = boxes[place]
-        small = fitted(picture, right - left, bottom - top)
+        small = contained(picture, right - left, bottom - top)
         rows, columns = small.shape[:2]
         y, x = top + (bottom - top - rows) // 2, left + (right - left - columns) // 2
         pixels[y : y + rows, x : x + columns] = small
         covered[y : y + rows, x : x + columns] = 1
     return Collage(pixels, covered)
-
-
-def fitted(picture: Pixels, width: int, height: int) -> Pixels:
-    """uint8 [h, w, 3] at the size that fits into width x height with its shape kept; Lanczos."""
-    from PIL import Image
-
-    ratio = picture.shape[1] / picture.shape[0]
-    size = (width, int(width / ratio)) if ratio > width / height else (int(height * ratio), height)
-    small = Image.fromarray(picture).resize((max(1, size[0]), max(1, size[1])), Image.Resampling.LANCZOS)
-    return np.asarray(small)
 
 
 def latent_mask(covered: Pixels, stride: int) -> Tensor:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from wancore.plugins.inputs import ParameterModel
 
 
-class Parameters(BaseModel):
+class Parameters(ParameterModel):
     """What only this family takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     places: tuple[Annotated[int, Field(ge=0, le=7)], ...] | None = Field(
         default=None,

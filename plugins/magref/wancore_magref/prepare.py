@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from wancore.engine.tools import Tools
-from wancore.media.convert import from_uint8
+from wancore.media.convert import one_frame
 from wancore.plugins.family import Base, Channels, Conditioning, Lead
-from wancore.transformer.canvas import Canvas
+from wancore.plugins.image_channels import masked_latent
+from wancore.plugins.texts import guided_texts
+from wancore.request import Request
 from wancore_magref.canvas import Collage, collage, latent_mask, packed_mask
 
 
 def prepare(
-    prompt: str, roles: Sequence[str], places: Sequence[int], base: Base, lead: Lead, tools: Tools
+    request: Request, placed: Mapping[str, int], base: Base, lead: Lead, tools: Tools
 ) -> Conditioning:
-    """The canvas as first frame of the video, the mask of what is covered, and its image tokens."""
-    images = [np.asarray(tools.image(role)) for role in roles]
-    made = collage(images, places, lead.width, lead.height)
-    positive, negative = tools.text([prompt, lead.negative_prompt])
-    stride, patch = base.spatial_stride, base.transformer.patch_size
-    latent_frames = 2 + (lead.frames - 1) // base.temporal_stride  # one more, whose frames are dropped
-    grid = Canvas(latent_frames, lead.height // stride // patch[1], lead.width // stride // patch[2])
-    picture = from_uint8(torch.from_numpy(made.pixels)[None])
+    """The canvas as first frame of the video, the mask of what is covered, and its image tokens.
+
+    `placed`: role of each picture -> its block. Raises `InvalidInput` for a file that is no picture.
+    """
+    images = [np.asarray(tools.image(role)) for role in placed]
+    made = collage(images, list(placed.values()), lead.width, lead.height)
+    texts = guided_texts(request, lead, tools)
+    canvas = base.canvas(lead.width, lead.height, lead.frames + base.temporal_stride)  # those are dropped
+    picture = one_frame(made.pixels)
     return Conditioning(
-        grid,
-        Channels(channels(made, picture, latent_frames, base, tools)),
-        texts={"positive": positive, "negative": negative},
+        canvas,
+        Channels(channels(made, picture, canvas.frames, base, tools)),
+        texts=texts,
         images={"on": tools.image_features([picture[:, 0]])[0]},
     )
 
@@ -38,5 +41,4 @@ def channels(made: Collage, picture: Tensor, frames: int, base: Base, tools: Too
     """[4 + C, frames, h, w]: the mask, then the latent of the canvas [3, 1, H, W] and of grey after it."""
     grey = torch.zeros(3, (frames - 1) * base.temporal_stride, *picture.shape[2:])
     latent = tools.vae.encode(torch.cat((picture, grey), dim=1).to(tools.device))
-    mask = packed_mask(latent_mask(made.covered, base.spatial_stride), frames)
-    return torch.cat((mask.to(latent), latent))
+    return masked_latent(packed_mask(latent_mask(made.covered, base.spatial_stride), frames), latent)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from wancore.plugins.inputs import ParameterModel
 
 
-class Parameters(BaseModel):
+class Parameters(ParameterModel):
     """What only this family takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     image_scale: Annotated[float, Field(ge=0, le=100)] = Field(
         default=5.0,

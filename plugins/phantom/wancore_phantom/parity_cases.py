@@ -12,6 +12,7 @@ from wancore.engine.compose import compose
 from wancore.engine.expert import LoadedExpert
 from wancore.engine.sampler import Sampling, sample
 from wancore.media.convert import from_uint8
+from wancore.media.letterbox import letterboxed
 from wancore.parity import Case
 from wancore.plugins.family import Conditioning, Lead
 from wancore.sampling.builtin import SOLVERS
@@ -24,7 +25,7 @@ from wancore.transformer.load import load_transformer
 from wancore.transformer.model import WanTransformer
 from wancore.transformer.predict import EmbeddedText, Inputs, predict
 from wancore_phantom.guidance import phantom_guidance
-from wancore_phantom.references import letterboxed, reference_segment, sources
+from wancore_phantom.references import reference_segment, sources
 
 
 def letterbox(case: Case) -> Mapping[str, Tensor]:

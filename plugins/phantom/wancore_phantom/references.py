@@ -5,11 +5,9 @@ Source: Phantom-video/Phantom, `generate.py` and `phantom_wan/subject2video.py`.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from wancore.media.pixels import Pixels
 from wancore.plugins.family import SegmentSource
 from wancore.transformer.adapter import Adapter
 from wancore.transformer.canvas import Canvas, Segment
@@ -17,20 +15,6 @@ from wancore.transformer.model import WanTransformer
 from wancore.transformer.rope import Frequencies, grid_positions
 
 SLOT, ABSENT = "phantom", "absent"
-
-
-def letterboxed(picture: Pixels, width: int, height: int) -> Pixels:
-    """uint8 [h, w, 3] as large as fits, in the middle of white; Lanczos."""
-    from PIL import Image
-
-    ratio = picture.shape[1] / picture.shape[0]
-    size = (width, int(width / ratio)) if ratio > width / height else (int(height * ratio), height)
-    size = (max(1, size[0]), max(1, size[1]))
-    canvas = np.full((height, width, 3), 255, np.uint8)
-    left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    small = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
-    canvas[top : top + size[1], left : left + size[0]] = np.asarray(small)
-    return canvas
 
 
 def reference_segment(model: WanTransformer, latents: Tensor) -> Segment:

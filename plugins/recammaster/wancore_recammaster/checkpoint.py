@@ -7,6 +7,7 @@ import torch
 from wancore.checkpoints.load import load_module
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
+from wancore.plugins.bases import require_text_only
 from wancore.plugins.family import Base, Place
 from wancore_recammaster.adapter import ReCamMaster
 from wancore_recammaster.recognise import CAMERA
@@ -14,10 +15,8 @@ from wancore_recammaster.recognise import CAMERA
 
 def check_base(base: Base, weights: FileView) -> None:
     """Raises `CheckpointError` where the module was made for another base."""
+    require_text_only(base, weights, "ReCamMaster")
     config = base.transformer
-    if config.in_dim != base.latent_channels or config.image_dim is not None:
-        problem = f"needs a text-to-video base, whose patch embedding reads {base.latent_channels} channels"
-        raise CheckpointError(weights.path, f"ReCamMaster {problem}; this one reads {config.in_dim}")
     if weights.shape(CAMERA)[0] != config.dim:
         problem = (
             f"is a ReCamMaster of width {weights.shape(CAMERA)[0]}; the base has a width of {config.dim}"

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from wancore.errors import InvalidInput
 from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Window
-from wancore.plugins.inputs import InputSpec, InputType, check_roles, parse_parameters
+from wancore.plugins.inputs import InputSpec, InputType, parse_parameters
+from wancore.plugins.lead import LeadDefaults, settled_lead
 from wancore_recammaster.parameters import Parameters
+from wancore_recammaster.prompts import NEGATIVE
 
 if TYPE_CHECKING:
     from wancore.checkpoints.claim import Claim
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
     from wancore.transformer.adapter import Adapter
     from wancore_recammaster.prepare import Prepared
 
-STEPS, GUIDANCE, SHIFT, FPS = 50, 5.0, 5.0, Fraction(30)
-WIDTH, HEIGHT, CLIP = 832, 480, 81
+CLIP = 81
+DEFAULTS = LeadDefaults(
+    width=832, height=480, frames=CLIP, fps=Fraction(30), steps=50, shift=5.0, guidance=(5.0,),
+    negative_prompt=NEGATIVE, solver="euler",
+)  # fmt: skip
 
 
 class ReCamMasterFamily(FamilyBase):
@@ -52,7 +57,6 @@ class ReCamMasterFamily(FamilyBase):
         from wancore_recammaster.paths import cameras
 
         check_base(base, weights)
-        check_roles(self.inputs, request.inputs, self.id)
         parameters = parse_parameters(Parameters, request.params)
         cameras(parameters, request.inputs.get("camera"), clip_frames(request, parameters))
 
@@ -62,27 +66,9 @@ class ReCamMasterFamily(FamilyBase):
         return load(base, weights, place)
 
     def lead(self, request: Request, base: Base, tools: Tools) -> Lead:
-        from wancore_recammaster.prompts import NEGATIVE
-
         parameters = parse_parameters(Parameters, request.params)
-        width, height = (request.size.width, request.size.height) if request.size else (WIDTH, HEIGHT)
-        multiple = base.spatial_stride * base.transformer.patch_size[1]
-        if width % multiple or height % multiple:
-            raise InvalidInput("size", f"{width}x{height}", f"multiples of {multiple} pixels")
-        scales = request.guidance or (GUIDANCE,)
-        if len(scales) > 1:
-            raise InvalidInput("guidance", scales, "one scale: this model has one transformer")
-        return Lead(
-            width=width,
-            height=height,
-            frames=clip_frames(request, parameters) * parameters.clips,
-            fps=Fraction(request.fps).limit_denominator(1001) if request.fps else FPS,
-            steps=request.steps or STEPS,
-            solver=request.solver or "euler",
-            shift=request.shift or SHIFT,
-            guidance_scales=scales,
-            negative_prompt=NEGATIVE if request.negative_prompt is None else request.negative_prompt,
-        )
+        frames = clip_frames(request, parameters) * parameters.clips
+        return settled_lead(request, base, DEFAULTS, frames=frames)
 
     def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Prepared:
         from wancore_recammaster.prepare import prepare

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from wancore.plugins.inputs import ParameterModel
 from wancore_recammaster.names import PRESETS, Preset
 
 Way = Preset | Annotated[int, Field(ge=1, le=len(PRESETS))]
 
 
-class Parameters(BaseModel):
+class Parameters(ParameterModel):
     """What only this family takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     camera: Way | tuple[Way, ...] | None = Field(
         default=None,

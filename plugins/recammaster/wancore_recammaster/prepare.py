@@ -10,6 +10,7 @@ from torch import Tensor
 from wancore.engine.tools import Tools
 from wancore.errors import InvalidInput
 from wancore.plugins.family import Base, Conditioning, Lead, Payload, SegmentSource, Window
+from wancore.plugins.texts import guided_texts
 from wancore.request import Request
 from wancore.transformer.adapter import Adapter
 from wancore.transformer.canvas import Canvas, Segment
@@ -62,12 +63,7 @@ def prepare(request: Request, parameters: Parameters, base: Base, lead: Lead, to
     if len(frames) < lead.frames:
         accepted = f"a video of at least {lead.frames} frames; this one has {len(frames)}"
         raise InvalidInput("inputs.source_video", str(request.inputs["source_video"]), accepted)
-    positive, negative = tools.text([request.prompt, lead.negative_prompt])
-    stride, patch = tools.vae.spatial_stride, base.transformer.patch_size
-    canvas = Canvas(
-        frames=1 + (lead.frames // parameters.clips - 1) // tools.vae.temporal_stride,
-        height=lead.height // stride // patch[1],
-        width=lead.width // stride // patch[2],
-    )
+    texts = guided_texts(request, lead, tools)
+    canvas = base.canvas(lead.width, lead.height, lead.frames // parameters.clips)
     source = covered(frames[: lead.frames], lead.height, lead.width)
-    return Prepared(source, paths, canvas, {"positive": positive, "negative": negative})
+    return Prepared(source, paths, canvas, texts)

@@ -7,6 +7,7 @@ import torch
 from wancore.checkpoints.load import load_module
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
+from wancore.plugins.bases import require_text_only
 from wancore.plugins.family import Base, Place
 from wancore_standin.adapter import StandIn
 
@@ -15,10 +16,8 @@ DOWN = "blocks.0.self_attn.q_loras.down.weight"
 
 def check(base: Base, weights: FileView) -> None:
     """Raises `CheckpointError` where the file was made for another base."""
+    require_text_only(base, weights, "Stand-In")
     config = base.transformer
-    if config.in_dim != base.latent_channels or config.image_dim is not None:
-        problem = f"Stand-In needs a text-to-video base; this one reads {config.in_dim} channels"
-        raise CheckpointError(weights.path, problem)
     width = weights.shape(DOWN)[1]
     if width != config.dim:
         problem = f"is for a model of width {width}, not {config.dim}"

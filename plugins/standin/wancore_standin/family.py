@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wancore.errors import InvalidInput
 from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Payload, Place, Role, Window
-from wancore.plugins.inputs import InputSpec, InputType, check_roles, parse_parameters
+from wancore.plugins.inputs import InputSpec, InputType, parse_parameters
 from wancore_standin.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ class StandInFamily(FamilyBase):
         from wancore_standin.checkpoint import check
 
         check(base, weights)
-        check_roles(self.inputs, request.inputs, self.id)
-        parse_parameters(Parameters, request.params)
 
     def adapter(self, base: Base, weights: FileView, place: Place) -> Adapter:
         from wancore_standin.checkpoint import load
@@ -46,9 +44,8 @@ class StandInFamily(FamilyBase):
 
     def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Face:
         import numpy as np
-        import torch
 
-        from wancore.media.convert import from_uint8
+        from wancore.media.convert import one_frame
         from wancore_standin.adapter import Face
         from wancore_standin.face import face_of, on_white
 
@@ -64,8 +61,7 @@ class StandInFamily(FamilyBase):
         face = face_of(picture, boxes)
         if mask is not None:
             face = on_white(face, (face_of(mask, boxes)[..., 0] > 127).astype(np.uint8))
-        pixels = from_uint8(torch.from_numpy(face)[None]).to(tools.device)
-        return Face(tools.vae.encode(pixels), parameters.strength)
+        return Face(tools.vae.encode(one_frame(face).to(tools.device)), parameters.strength)
 
     def window(self, prepared: Face, window: Window, carry: Carry | None, tools: Tools) -> Conditioning:
         from wancore.transformer.canvas import Along

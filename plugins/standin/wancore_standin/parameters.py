@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from wancore.plugins.inputs import ParameterModel
 
 Box = tuple[float, float, float, float]
 
 
-class Parameters(BaseModel):
+class Parameters(ParameterModel):
     """What only this family takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     box: Box | None = Field(
         default=None,

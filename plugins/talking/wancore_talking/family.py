@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from wancore.errors import CheckpointError, InvalidInput
+from wancore.plugins.bases import reads_image, reads_text_only
 from wancore.plugins.family import (
     Base,
     Carry,
@@ -23,7 +24,6 @@ from wancore.plugins.family import (
     Window,
 )
 from wancore.plugins.inputs import InputSpec, InputType, check_roles, parse_parameters
-from wancore_talking.bases import reads_image, reads_text_only
 from wancore_talking.guidance import SILENT, talking_guidance
 from wancore_talking.keys import KEYS
 from wancore_talking.parameters import ATTACHED, TalkingParameters
@@ -107,7 +107,8 @@ class TalkingFamily(FamilyBase):
         from wancore_talking.weights import check_fits
 
         attached, parameters = request.attaches(self.id), self.own(request)
-        check_roles(AUDIO if attached else self.inputs, request.roles, self.id)
+        if attached:
+            check_roles(AUDIO, request.roles, self.id)
         speaker_count(request, parameters)
         for name in sorted(request.params):
             if attached and name not in ATTACHED:
@@ -115,8 +116,9 @@ class TalkingFamily(FamilyBase):
                     f"params.{name}", request.params[name], "nothing here: the lead decides it"
                 )
         check_fits(base, weights)
-        with_others = bool(request.attachments) and reads_text_only(base)
-        if not attached and not reads_image(base) and not with_others:
+        sizes, latent = base.transformer, base.latent_channels
+        with_others = bool(request.attachments) and reads_text_only(sizes, latent)
+        if not attached and not reads_image(sizes, latent) and not with_others:
             problem = (
                 f"{self.name} needs an image-to-video model with an image encoder as its base, or a "
                 "text-to-video model with a family attached that shows it pictures, such as VACE"
@@ -132,13 +134,14 @@ class TalkingFamily(FamilyBase):
         return load_adapter(base, weights, place)
 
     def lead(self, request: Request, base: Base, tools: Tools) -> Lead:
-        from wancore_talking.settled import settled_fps, settled_sampling, settled_size, suited
+        from wancore.plugins.lead import settled_fps
+        from wancore_talking.settled import FPS, settled_sampling, settled_size, suited
         from wancore_talking.sources import picture_size, source_role
 
         request = suited(request, base.defaults)
         role = source_role(request, self.sources)
         height, width = settled_size(request, self.own(request), base, picture_size(role, tools))
-        fps = settled_fps(request)
+        fps = settled_fps(request, FPS)
         sampling = settled_sampling(request, self.own(request), height * width)
         if request.live:
             self.live_plan(request, fps, height * width, tools)
@@ -246,9 +249,9 @@ class TalkingFamily(FamilyBase):
         return talking_guidance(prepared.scales, self.id, lambda: AdaptiveProjection(momentum, threshold))
 
     def steered(self, prepared: Any, request: Request, lead: Lead, tools: Tools) -> Any:
-        from wancore_talking.prepare import words
+        from wancore.plugins.texts import guided_texts
 
-        return replace(prepared, texts=words(request, lead, tools))
+        return replace(prepared, texts=guided_texts(request, lead, tools))
 
     def sound(self, prepared: Prepared | Voices) -> Sound | None:
         from wancore.media.audio import SPEECH_RATE

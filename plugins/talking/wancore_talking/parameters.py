@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from wancore.plugins.inputs import ParameterModel
 
 Box = tuple[float, float, float, float]
 
@@ -12,9 +14,7 @@ Box = tuple[float, float, float, float]
 ATTACHED = frozenset({"audio_type", "speakers", "boxes", "audio_strength"})
 
 
-class TalkingParameters(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class TalkingParameters(ParameterModel):
     audio_scale: float | None = Field(
         None, ge=0, le=20, description="guidance by audio, 1: none; default 4, with distilled weights 2"
     )

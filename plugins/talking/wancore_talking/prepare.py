@@ -11,11 +11,12 @@ from torch import Tensor
 from wancore.engine.tools import Tools
 from wancore.errors import InvalidInput
 from wancore.media.audio import SPEECH_RATE
+from wancore.plugins.bases import reads_image
 from wancore.plugins.family import Base, Lead, Window
+from wancore.plugins.texts import guided_texts
 from wancore.request import Request
 from wancore.transformer.canvas import Canvas
 from wancore_talking.adapter import Speech
-from wancore_talking.bases import reads_image
 from wancore_talking.color import ColorMatch
 from wancore_talking.features import Features, speech_features
 from wancore_talking.guidance import Scales
@@ -95,7 +96,7 @@ def prepare(request: Request, plan: Plan, tracks: Tracks, base: Base, lead: Lead
     return assembled(
         plan, base, lead, tools,
         encoded(tracks, frames, tools),
-        words(request, lead, tools),
+        guided_texts(request, lead, tools),
         tracks.mix[: round(lead.frames / lead.fps * SPEECH_RATE)],
     )  # fmt: skip
 
@@ -105,16 +106,11 @@ def prepare_live(request: Request, plan: Plan, base: Base, lead: Lead, tools: To
     parameters, source = plan.parameters, picture_size(plan.role, tools)
     size = (lead.height, lead.width)
     check_seen(parameters, source, base, lead)
-    prepared = assembled(plan, base, lead, tools, (), words(request, lead, tools), torch.zeros(0))
+    prepared = assembled(plan, base, lead, tools, (), guided_texts(request, lead, tools), torch.zeros(0))
     given, count = voices(request), speaker_count(request, parameters)
     roles = tuple(given.get(number) for number in range(count))
     masks = placed(parameters, count, source, size, base.spatial_stride)
     return replace(prepared, voices=LiveVoices(tools, roles, lead.fps, masks, parameters.audio_strength))
-
-
-def words(request: Request, lead: Lead, tools: Tools) -> Mapping[str, Tensor]:
-    texts = tools.text([request.prompt, lead.negative_prompt])
-    return dict(zip(("positive", "negative"), texts, strict=True))
 
 
 def assembled(
@@ -138,11 +134,11 @@ def assembled(
         Voices(features, masks, parameters.audio_strength, plan.timeline.turned),
         texts,
         seen,
-        Stills(tools, reads_image(base)),
+        Stills(tools, reads_image(base.transformer, base.latent_channels)),
         plan.scales,
         base.spatial_stride,
         (patch[1], patch[2]),
-        reads_image(base),
+        reads_image(base.transformer, base.latent_channels),
         (parameters.apg_momentum, parameters.apg_threshold) if parameters.apg else None,
         ColorMatch(seen[0].to(tools.device), color) if color else None,
         mix,

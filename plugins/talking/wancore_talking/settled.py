@@ -7,8 +7,9 @@ from fractions import Fraction
 
 from wancore.checkpoints.defaults import ModelDefaults
 from wancore.errors import InvalidInput
+from wancore.plugins import lead
 from wancore.plugins.family import Base
-from wancore.request import Request, Size
+from wancore.request import Request
 from wancore_talking.buckets import bucket
 from wancore_talking.guidance import Scales
 from wancore_talking.parameters import TalkingParameters
@@ -29,16 +30,8 @@ class Sampling:
 
 
 def suited(request: Request, defaults: ModelDefaults) -> Request:
-    """The request with what the checkpoint itself says it is best run with, where it says nothing."""
-    given: dict[str, object] = {}
-    if request.size is None and defaults.width and defaults.height:
-        given["size"] = Size(width=defaults.width, height=defaults.height)
-    if request.steps is None and request.sigmas is None:
-        given["steps"] = defaults.steps
-    for name in ("fps", "solver", "shift", "guidance"):
-        if getattr(request, name) is None:
-            given[name] = getattr(defaults, name)
-    return request.model_copy(update=given)
+    """With the checkpoint's own defaults; the length is the sound's."""
+    return lead.suited(request, defaults.model_copy(update={"frames": None}))
 
 
 def settled_sampling(request: Request, parameters: TalkingParameters, pixels: int) -> Sampling:
@@ -73,18 +66,11 @@ def one_scale(scales: tuple[float, ...]) -> float:
     return scales[0]
 
 
-def settled_fps(request: Request) -> Fraction:
-    return FPS if request.fps is None else Fraction(request.fps).limit_denominator(1001)
-
-
 def settled_size(
     request: Request, parameters: TalkingParameters, base: Base, picture: tuple[int, int]
 ) -> tuple[int, int]:
     """(height, width): as asked for, or the trained size nearest in shape to the picture (height, width)."""
     if request.size is None:
         return bucket(*picture, parameters.resolution)
-    multiple = base.spatial_stride * base.transformer.patch_size[1]
-    size = request.size.height, request.size.width
-    if size[0] % multiple or size[1] % multiple:
-        raise InvalidInput("size", str(request.size), f"multiples of {multiple} pixels")
-    return size
+    width, height = lead.settled_size(request, base, request.size.width, request.size.height)
+    return height, width

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange, repeat
 from torch import Tensor
 
 from wancore.engine.tools import Tools
-
-MASK_CHANNELS = 4
+from wancore.plugins.bases import MASK
+from wancore.plugins.image_channels import frames_mask, masked_latent
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Still:
 
     @property
     def latent(self) -> Tensor:
-        return self.channels[MASK_CHANNELS:]
+        return self.channels[MASK:]
 
     def first(self, frames: int) -> Still:
         """The same for a window of fewer pixel frames: the VAE is causal, so it is the beginning."""
@@ -40,17 +39,12 @@ def still(known: Tensor, frames: int, tools: Tools, tokens: bool = True) -> Stil
     latent = tools.vae.encode(torch.cat((known, grey), dim=1))
     mask = known_mask(known.shape[1], frames, latent.shape[2], latent.shape[3])
     features = tools.image_features([known[:, -1]])[0] if tokens else None
-    return Still(torch.cat((mask.to(latent), latent)), features)
+    return Still(masked_latent(mask, latent), features)
 
 
 def known_mask(known: int, frames: int, height: int, width: int) -> Tensor:
-    """[4, T, height, width]: 1 for the first `known` of `frames` pixel frames.
-
-    Latent frame 0 stands for the first pixel frame, four times over, every other one for four.
-    """
-    mask = (torch.arange(frames) < known).float()
-    packed = rearrange(torch.cat((mask[:1].repeat(4), mask[1:])), "(t four) -> four t", four=MASK_CHANNELS)
-    return repeat(packed, "c t -> c t h w", h=height, w=width)
+    """[4, T, height, width]: 1 for the first `known` of `frames` pixel frames (see `frames_mask`)."""
+    return frames_mask((torch.arange(frames) < known).float(), height, width)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import torch
 from wancore.checkpoints.load import load_module
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError, InvalidInput
+from wancore.plugins.bases import require_text_only
 from wancore.plugins.family import Base, Place
 from wancore_vace.adapter import Vace
 from wancore_vace.parameters import Parameters
@@ -42,10 +43,8 @@ def hinted_layers(weights: FileView, blocks: int) -> tuple[int, ...]:
 
 def check_base(base: Base, weights: FileView) -> None:
     """Raises `CheckpointError` where the module was made for another base."""
+    require_text_only(base, weights, "VACE")
     config = base.transformer
-    if config.in_dim != base.latent_channels or config.image_dim is not None:
-        problem = f"needs a text-to-video base, whose patch embedding reads {base.latent_channels} channels"
-        raise CheckpointError(weights.path, f"VACE {problem}; this one reads {config.in_dim}")
     dim, channels = weights.shape(PATCH)[:2]
     wanted = 2 * base.latent_channels + base.spatial_stride**2
     if channels != wanted:

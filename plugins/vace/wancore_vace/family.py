@@ -8,11 +8,13 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from wancore.errors import InvalidInput
 from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Payload, Role, Window
 from wancore.plugins.inputs import parse_parameters
+from wancore.plugins.lead import LeadDefaults, check_frames, check_multiples, settled_lead, suited
+from wancore.plugins.texts import guided_texts
 from wancore_vace.keys import KEYS, RENAMES
 from wancore_vace.parameters import Parameters
+from wancore_vace.prompts import NEGATIVE
 from wancore_vace.roles import INPUTS, check_inputs, is_reference, sources
 
 if TYPE_CHECKING:
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     from wancore_vace.prepare import Prepared
     from wancore_vace.source_video import VideoSize
 
-STEPS, GUIDANCE, FPS, FRAMES = 50, 5.0, Fraction(16), 81
-WIDTH, HEIGHT = 832, 480
-SHIFT, TWO_EXPERTS_SHIFT, BOUNDARY = 16.0, 12.0, 0.875
+DEFAULTS = LeadDefaults(
+    width=832, height=480, frames=81, fps=Fraction(16), steps=50, shift=16.0, guidance=(5.0,),
+    negative_prompt=NEGATIVE,
+)  # fmt: skip
+TWO_EXPERTS = replace(DEFAULTS, shift=12.0, boundary=0.875)
 
 
 class VaceFamily(FamilyBase):
@@ -66,38 +70,18 @@ class VaceFamily(FamilyBase):
         return load(base, weights, place)
 
     def lead(self, request: Request, base: Base, tools: Tools) -> Lead:
-        from wancore_vace.prompts import NEGATIVE
-
-        size, fun = settled_size(request, base, tools), len(base.experts) == 2
-        return Lead(
-            width=size.width,
-            height=size.height,
-            frames=size.frames,
-            fps=Fraction(request.fps).limit_denominator(1001) if request.fps else FPS,
-            steps=request.steps or STEPS,
-            solver=request.solver or "unipc",
-            shift=request.shift or (TWO_EXPERTS_SHIFT if fun else SHIFT),
-            guidance_scales=settled_guidance(request, base),
-            negative_prompt=NEGATIVE if request.negative_prompt is None else request.negative_prompt,
-            boundary=(base.boundary or BOUNDARY) if fun else None,
-        )
+        size = settled_source_size(request, base, tools)
+        defaults = DEFAULTS if len(base.experts) == 1 else TWO_EXPERTS
+        return settled_lead(request, base, defaults, size=(size.width, size.height), frames=size.frames)
 
     def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Prepared:
-        from wancore.transformer.canvas import Canvas
         from wancore_vace.prepare import prepare
 
         prepared = prepare(request, parsed(request), base, lead, tools)
         if request.attaches(self.id):
             return prepared
-        positive, negative = tools.text([request.prompt, lead.negative_prompt])
-        patch, stride = base.transformer.patch_size, tools.vae.spatial_stride
-        canvas = Canvas(
-            frames=1 + (lead.frames - 1) // tools.vae.temporal_stride,
-            height=lead.height // stride // patch[1],
-            width=lead.width // stride // patch[2],
-            head=prepared.head,
-        )
-        return replace(prepared, canvas=canvas, texts={"positive": positive, "negative": negative})
+        canvas = base.canvas(lead.width, lead.height, lead.frames, head=prepared.head)
+        return replace(prepared, canvas=canvas, texts=guided_texts(request, lead, tools))
 
     def window(self, prepared: Prepared, window: Window, carry: Carry | None, tools: Tools) -> Conditioning:
         data = {
@@ -122,14 +106,17 @@ def parsed(request: Request) -> Parameters:
     return parameters
 
 
-def settled_size(request: Request, base: Base, tools: Tools) -> VideoSize:
+def settled_source_size(request: Request, base: Base, tools: Tools) -> VideoSize:
     """As asked for; what is left open follows the source."""
     from wancore_vace.source_video import VideoSize, fitted_size
     from wancore_vace.sources import Wanted, read_source
 
-    width, height = (request.size.width, request.size.height) if request.size else (WIDTH, HEIGHT)
+    request = suited(request, base.defaults)
+    width, height = DEFAULTS.width, DEFAULTS.height
+    if request.size:
+        width, height = request.size.width, request.size.height
     parameters = parsed(request)
-    size = VideoSize(request.frames or FRAMES, height, width)
+    size = VideoSize(request.frames or DEFAULTS.frames, height, width)
     follows = parameters.fit == "source" and has_shape(request.inputs)
     if follows or request.frames is None:
         named = sources(parameters)
@@ -156,16 +143,5 @@ def has_shape(inputs: Collection[str]) -> bool:
 
 
 def check_size(size: VideoSize, base: Base) -> None:
-    multiple = base.spatial_stride * base.transformer.patch_size[1]
-    if size.width % multiple or size.height % multiple:
-        raise InvalidInput("size", f"{size.width}x{size.height}", f"multiples of {multiple} pixels")
-    if size.frames % 4 != 1:
-        raise InvalidInput("frames", size.frames, "4n + 1, for example 49, 81 or 121")
-
-
-def settled_guidance(request: Request, base: Base) -> tuple[float, ...]:
-    """One scale per expert, in the order of use."""
-    scales = request.guidance or (GUIDANCE,)
-    if len(scales) > len(base.experts):
-        raise InvalidInput("guidance", scales, "one scale: this model has one transformer")
-    return scales if len(scales) == len(base.experts) else scales * len(base.experts)
+    check_multiples(base, size.width, size.height)
+    check_frames(base, size.frames, DEFAULTS.frames)

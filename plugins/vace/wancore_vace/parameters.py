@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from wancore.plugins.inputs import ParameterModel
 from wancore_vace.tasks.composition import Nature
 
 Task = Literal[
@@ -33,11 +34,7 @@ Color = tuple[
 ]
 
 
-class Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Looser(Closed):
+class Looser(ParameterModel):
     """A mask that is larger than the one given."""
 
     shape: Literal["original", "hull", "box"] = Field(
@@ -52,7 +49,7 @@ class Looser(Closed):
     )
 
 
-class SourceParameters(Closed):
+class SourceParameters(ParameterModel):
     """One pair of frames and masks."""
 
     task: Task = Field(

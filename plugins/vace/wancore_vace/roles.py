@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wancore.errors import InvalidInput
-from wancore.plugins.inputs import InputSpec, InputType, check_roles
+from wancore.plugins.inputs import InputSpec, InputType
 from wancore_vace.parameters import Parameters, SourceParameters
 
 SOURCE = (
@@ -72,7 +72,6 @@ def sources(parameters: Parameters) -> list[Named]:
 
 def check_inputs(parameters: Parameters, inputs: Mapping[str, Any]) -> None:
     """Every task has what it needs and nothing else. Raises `InvalidInput`."""
-    check_roles(INPUTS, inputs, "vace")
     named = sources(parameters)
     for name in named:
         check_source(name, inputs)

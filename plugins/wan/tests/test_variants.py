@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from wancore_wan.family import WanFamily
-from wancore_wan.variants import VARIANTS, suited, with_experts
+from wancore_wan.variants import VARIANTS, with_experts
 
-from wancore.checkpoints.defaults import ModelDefaults
 from wancore.checkpoints.open import open_view
 from wancore.testing import make_tiny
 
@@ -46,15 +44,13 @@ def test_two_transformers_make_an_a14b():
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_defaults_are_usable(variant):
-    assert variant.frames % 4 == 1
-    assert variant.width % 16 == 0 and variant.height % 16 == 0
-    assert len(variant.guidance) == (2 if variant.boundary else 1)
+    published = variant.published
+    assert published.frames % 4 == 1
+    assert published.width % 16 == 0 and published.height % 16 == 0
+    assert len(published.guidance) == (2 if published.boundary else 1)
 
 
-def test_a_checkpoint_brings_its_own_figures() -> None:
-    own = ModelDefaults(width=128, height=96, fps=12.5, shift=2.0, guidance=(4.0,), negative_prompt="")
-    variant = suited(VARIANTS["i2v"], own)
-    assert (variant.width, variant.height, variant.fps) == (128, 96, Fraction(25, 2))
-    assert (variant.shift, variant.small_shift, variant.guidance, variant.negative) == (2.0, None, (4.0,), "")
-    assert variant.steps == VARIANTS["i2v"].steps
-    assert suited(VARIANTS["t2v"], ModelDefaults()) == VARIANTS["t2v"]
+def test_small_videos_have_a_shift_of_their_own():
+    i2v = VARIANTS["i2v"]
+    assert i2v.defaults(832 * 480).shift == 3 and i2v.defaults(832 * 480 + 1) == i2v.published
+    assert VARIANTS["t2v"].defaults(1) == VARIANTS["t2v"].published

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wancore.errors import InvalidInput
-from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Window
-from wancore.plugins.inputs import InputSpec, InputType, check_roles, parse_parameters
-from wancore_wan.variants import SMALL_AREA, Variant, suited, with_experts
+from wancore.plugins.family import Base, Conditioning, FamilyBase, Lead
+from wancore.plugins.inputs import InputSpec, InputType, ParameterModel, parse_parameters
+from wancore.plugins.lead import settled_lead, settled_size, suited
+from wancore.request import Size
+from wancore_wan.variants import Variant, with_experts
 
 if TYPE_CHECKING:
     from wancore.checkpoints.claim import Claim
     from wancore.checkpoints.view import FileView
     from wancore.engine.tools import Tools
     from wancore.request import Request
-    from wancore_wan.prepare import Prepared
 
 
-class Parameters(BaseModel):
+class Parameters(ParameterModel):
     """What only this family takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_area: int | None = Field(
         default=None,
@@ -50,39 +48,20 @@ class WanFamily(FamilyBase):
         return recognise(file)
 
     def lead(self, request: Request, base: Base, tools: Tools) -> Lead:
-        variant = suited(with_experts(base.variant, len(base.experts)), base.defaults)
+        variant = with_experts(base.variant, len(base.experts))
         check_inputs(request, variant)
-        frames = request.frames or variant.frames
-        if frames % 4 != 1:
-            raise InvalidInput("frames", frames, "4n + 1, for example 49, 81 or 121")
-        width, height = settled_size(request, base, variant, tools)
-        small = variant.small_shift is not None and width * height <= SMALL_AREA
-        default_shift = variant.small_shift if small and variant.small_shift else variant.shift
-        return Lead(
-            width=width,
-            height=height,
-            frames=frames,
-            fps=Fraction(request.fps).limit_denominator(1001) if request.fps else variant.fps,
-            steps=request.steps or variant.steps,
-            solver=request.solver or base.defaults.solver or "unipc",
-            shift=request.shift or default_shift,
-            guidance_scales=settled_guidance(request, base, variant),
-            negative_prompt=variant.negative if request.negative_prompt is None else request.negative_prompt,
-            boundary=(base.boundary or variant.boundary) if len(base.experts) == 2 else None,
-        )
+        request = suited(request, base.defaults)
+        width, height = video_size(request, base, variant, tools)
+        return settled_lead(request, base, variant.defaults(width * height), size=(width, height))
 
-    def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Prepared:
+    def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Conditioning:
         from wancore_wan.prepare import prepare
 
         return prepare(request, with_experts(base.variant, len(base.experts)), base, lead, tools)
 
-    def window(self, prepared: Prepared, window: Window, carry: Carry | None, tools: Tools) -> Conditioning:
-        return prepared.conditioning
-
 
 def check_inputs(request: Request, variant: Variant) -> None:
     """The model decides which images it needs, and takes no others."""
-    check_roles(WanFamily.inputs, request.inputs, "wan")
     if variant.image == "required" and "image" not in request.inputs:
         raise InvalidInput("inputs.image", None, f"an image file; {variant.help} starts from one")
     if variant.last_image and "last_image" not in request.inputs:
@@ -94,24 +73,22 @@ def check_inputs(request: Request, variant: Variant) -> None:
             )
 
 
-def settled_size(request: Request, base: Base, variant: Variant, tools: Tools) -> tuple[int, int]:
+def video_size(request: Request, base: Base, variant: Variant, tools: Tools) -> tuple[int, int]:
     """(width, height): as asked for, or of the area asked for in the shape of the image."""
     from wancore_wan.sizes import area_size, covered_size
 
     parameters = parse_parameters(Parameters, request.params)
     patch = base.transformer.patch_size[1]
     multiple = base.spatial_stride * patch
-    width = request.size.width if request.size else variant.width
-    height = request.size.height if request.size else variant.height
+    published = variant.published
     if "image" not in request.inputs:
         if parameters.max_area is not None:
             raise InvalidInput(
                 "params.max_area", parameters.max_area, "nothing without an image; give a size"
             )
-        if width % multiple or height % multiple:
-            raise InvalidInput("size", f"{width}x{height}", f"multiples of {multiple} pixels")
-        return width, height
-    area = parameters.max_area or width * height
+        return settled_size(request, base, published.width, published.height)
+    wanted = request.size or Size(width=published.width, height=published.height)
+    area = parameters.max_area or wanted.width * wanted.height
     image_height, image_width = tools.image("image").shape[:2]
     if variant.image == "optional":
         height, width = covered_size(image_height, image_width, area, multiple)
@@ -122,11 +99,3 @@ def settled_size(request: Request, base: Base, variant: Variant, tools: Tools) -
             "size", f"{area} pixels", f"an area that holds the image's shape in steps of {multiple} pixels"
         )
     return width, height
-
-
-def settled_guidance(request: Request, base: Base, variant: Variant) -> tuple[float, ...]:
-    """One scale per expert, in the order of use."""
-    scales = request.guidance or variant.guidance
-    if len(scales) > len(base.experts):
-        raise InvalidInput("guidance", scales, "one scale: this model has one transformer")
-    return scales if len(scales) == len(base.experts) else scales * len(base.experts)

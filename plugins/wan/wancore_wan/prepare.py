@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from wancore.engine.tools import Tools
 from wancore.plugins.family import Base, Channels, Conditioning, Lead
+from wancore.plugins.image_channels import masked_latent
+from wancore.plugins.texts import guided_texts
 from wancore.request import Request
 from wancore.sampling.clamp import KeepFrames
 from wancore.transformer.canvas import Canvas, Clock
@@ -18,32 +19,17 @@ from wancore_wan.masks import known_frames
 from wancore_wan.variants import Variant
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The whole video is one window, so its conditioning is all there is."""
-
-    conditioning: Conditioning
-
-
-def prepare(request: Request, variant: Variant, base: Base, lead: Lead, tools: Tools) -> Prepared:
-    positive, negative = tools.text([request.prompt, lead.negative_prompt])
-    stride, patch = tools.vae.spatial_stride, base.transformer.patch_size
-    canvas = Canvas(
-        frames=1 + (lead.frames - 1) // tools.vae.temporal_stride,
-        height=lead.height // stride // patch[1],
-        width=lead.width // stride // patch[2],
-    )
-    texts = {"positive": positive, "negative": negative}
+def prepare(request: Request, variant: Variant, base: Base, lead: Lead, tools: Tools) -> Conditioning:
+    """Raises `InvalidInput` for a file that is no picture."""
+    texts = guided_texts(request, lead, tools)
+    canvas = base.canvas(lead.width, lead.height, lead.frames)
     if "image" not in request.inputs:
-        return Prepared(Conditioning(canvas, texts=texts))
+        return Conditioning(canvas, texts=texts)
     if variant.image == "optional":
-        return Prepared(first_frame_kept(canvas, texts, lead, tools))
+        return first_frame_kept(canvas, texts, lead, tools)
     images = {"on": image_tokens(variant, tools)} if variant.clip else {}
-    return Prepared(
-        Conditioning(
-            canvas, Channels(image_channels(variant, lead, tools), sliced), texts=texts, images=images
-        )
-    )
+    channels = Channels(image_channels(variant, lead, tools), sliced)
+    return Conditioning(canvas, channels, texts=texts, images=images)
 
 
 def image_channels(variant: Variant, lead: Lead, tools: Tools) -> Tensor:
@@ -56,7 +42,7 @@ def image_channels(variant: Variant, lead: Lead, tools: Tools) -> Tensor:
         video[:, -1] = fitted_like(last, (first.shape[1], first.shape[2]), lead.height, lead.width)
     latent = tools.vae.encode(video.to(tools.device))
     mask = known_frames(lead.frames, latent.shape[2], latent.shape[3], last=variant.last_image)
-    return torch.cat((mask.to(latent), latent))
+    return masked_latent(mask, latent)
 
 
 def sliced(channels: Tensor, frames: Sequence[int]) -> Tensor:
