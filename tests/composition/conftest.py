@@ -12,7 +12,7 @@ from plugins.recammaster.tests.making import make_module as make_recammaster
 from plugins.recammaster.tests.making import write_video
 from plugins.talking.tests.tiny import speech, write_module, write_speech_encoder, write_wav
 from plugins.vace.tests.making import make_merged, make_module, write_image
-from tests.composition.families import Keeping, Plain, Plugin
+from tests.composition.families import Keeping, Late, Plain, Plugin
 from tests.engine.tiny import Made, small
 from tests.lora.adapters import low_rank, write
 from wancore.checkpoints.layout import find_parts
@@ -26,9 +26,16 @@ from wancore.transformer.load import load_transformer
 
 @pytest.fixture(scope="session")
 def running() -> Engine:
-    """The installed families, and three of the tests'."""
+    """The installed families, and the tests' own."""
     plugins = PluginManager()
-    families = (Plain("wave", 0.3), Plain("ripple", 0.7), Plain("front", 0.1, head=1), Keeping())
+    families = (
+        Plain("wave", 0.3),
+        Plain("ripple", 0.7),
+        Plain("front", 0.1, head=1),
+        Keeping(),
+        Late("late"),
+        Late("later"),
+    )
     plugins.register(Plugin(*families), name="composition")
     return Engine(Settings(device="cpu"), plugins)
 

@@ -7,22 +7,24 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from wancore_wan.family import WanFamily
 
 from wancore.plugins import hookimpl
 from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Payload, Role, Window
-from wancore.plugins.inputs import parse_parameters
+from wancore.plugins.inputs import ParameterModel, parse_parameters
+from wancore.request import Request
+from wancore.sampling.begin import Begin
 from wancore.sampling.clamp import KeepFrames
+from wancore.sampling.start import StartFrom
 from wancore.transformer.adapter import Adapter, Pieces, Values
 from wancore.transformer.canvas import Along, Clock
 from wancore.transformer.context import Context
 from wancore.transformer.rows import Rows
 
 
-class Strength(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Strength(ParameterModel):
     strength: float = Field(default=1.0, description="how much is added")
 
 
@@ -90,6 +92,34 @@ class Keeping(WanFamily):
         still = torch.full((16, 1, 2 * canvas.height, 2 * canvas.width), self.known)
         clock = Clock(level, torch.tensor([0.0, 1.0], dtype=torch.float64))
         return replace(own, clock=clock, hooks=(KeepFrames(still),))
+
+
+class Late(FamilyBase):
+    """Begins at a step or with a strength, from a latent of one value throughout."""
+
+    name = help = "late"
+    roles: frozenset[Role] = frozenset({"attachment"})
+
+    class parameters(ParameterModel):
+        step: int = 0
+        strength: float = 1.0
+        value: float = 0.0
+
+    def __init__(self, name: str) -> None:
+        self.id = self.name = name
+
+    def begin(self, request: Request) -> Begin:
+        given = parse_parameters(self.parameters, request.params)
+        if given.strength != 1:
+            return Begin(strength=given.strength, field="params.strength")
+        return Begin(given.step, field="params.step")
+
+    def prepare(self, request: Request, base: Base, lead: Lead, tools: Any) -> Conditioning:
+        value = parse_parameters(self.parameters, request.params).value
+        canvas = base.canvas(lead.width, lead.height, lead.frames)
+        patch = base.transformer.patch_size
+        shape = (base.latent_channels, canvas.frames, canvas.height * patch[1], canvas.width * patch[2])
+        return Conditioning(hooks=(StartFrom(torch.full(shape, value)),))
 
 
 class Plugin:

@@ -16,6 +16,9 @@ from wancore.sampling.hooks import Hooks
 from wancore.transformer.canvas import Along, Canvas, Clock
 from wancore.transformer.plan import Plan
 
+#: What a family claims that puts frames in front of the clip.
+CANVAS_HEAD = "canvas head"
+
 
 @dataclass(frozen=True)
 class Composed:
@@ -138,10 +141,10 @@ def in_front(composed: Composed, heads: Sequence[tuple[str, int]]) -> Composed:
     if not heads:
         return composed
     if len(heads) > 1:
-        raise Conflict("canvas head", heads[0][0], heads[1][0])
+        raise Conflict(CANVAS_HEAD, heads[0][0], heads[1][0])
     ((name, head),) = heads
     if composed.canvas.head:
-        raise Conflict("canvas head", "the lead", name)
+        raise Conflict(CANVAS_HEAD, "the lead", name)
     if composed.channels or composed.plan:
         what = "input channels" if composed.channels else "plan of who attends to whom"
         raise WancoreError(f"{name} puts frames in front of the clip, and the lead has no {what} for them")

@@ -82,7 +82,7 @@ class Generation:
         self.tools = RequestTools(self.request, self.models, NoiseSource(plan.seed), live, self.stages)
         self.lead = self.family.lead(self.request, plan.base, self.tools)
         self.solver = find_solver(self.lead.solver, solvers)
-        self.schedule = schedule_of(self.solver, self.lead, self.request)
+        self.schedule = schedule_of(self.solver, self.lead, plan)
         self.chosen = chosen_methods(self.request, methods)
         check_owned([spec for spec, _ in self.chosen], plan)
         self.attachments = [

@@ -15,13 +15,14 @@ from wancore.checkpoints.defaults import ModelDefaults, model_defaults
 from wancore.checkpoints.open import open_view
 from wancore.checkpoints.ownership import BASE
 from wancore.checkpoints.parts import Parts
-from wancore.engine.compose import check_claims
+from wancore.engine.compose import CANVAS_HEAD, check_claims
 from wancore.engine.lead import Locate, experts_of, lead_claim, lead_family
 from wancore.engine.modules import ExpertFiles, split
-from wancore.errors import CheckpointError, InvalidInput
+from wancore.errors import CheckpointError, Conflict, InvalidInput
 from wancore.plugins.family import Base, Family
 from wancore.plugins.inputs import InputType, check_own_types, check_roles, parse_parameters
 from wancore.request import MAX_SEED, Request
+from wancore.sampling.begin import Begin
 from wancore.vae.architecture import Architecture
 from wancore.vae.files import recognise as recognise_vae
 
@@ -30,7 +31,8 @@ from wancore.vae.files import recognise as recognise_vae
 class Plan:
     """A request with its families and its base model, known from headers alone.
 
-    `experts`: the files of each, by the name of the expert, in the order of use.
+    `experts`: the files of each, by the name of the expert, in the order of use. `begin`: where the
+    schedule begins, and the family that says so.
     """
 
     request: Request
@@ -40,6 +42,7 @@ class Plan:
     base: Base
     experts: Mapping[str, ExpertFiles]
     seed: int
+    begin: tuple[Family, Begin] | None = None
 
     def with_parameters(self, defaults: Mapping[str, Any]) -> Plan:
         """The same with `defaults` for those of its families' parameters that the request leaves open."""
@@ -88,7 +91,24 @@ def plan_request(request: Request, parts: Parts, families: Mapping[str, Family],
             with told_of(each, family):
                 each.check(asked, base, views.get(each.id, views[BASE].renamed({})))
     seed = request.seed if request.seed is not None else secrets.randbelow(MAX_SEED + 1)
-    return Plan(request, parts, family, attachments, base, experts, seed)
+    begin = beginning(list(zip((family, *attachments), own, strict=True)))
+    return Plan(request, parts, family, attachments, base, experts, seed, begin)
+
+
+def beginning(families: Sequence[tuple[Family, Request]]) -> tuple[Family, Begin] | None:
+    """Who says where the schedule begins, if anybody does. Each family comes with its own inputs.
+
+    Raises `Conflict` for two, and where another family has frames in front of the clip: nobody knows what
+    those look like there.
+    """
+    asked = [(family, begin) for family, own in families if (begin := family.begin(own)) is not None]
+    if len(asked) > 1:
+        raise Conflict("the beginning of the schedule", asked[0][0].name, asked[1][0].name)
+    for family, _ in asked[:1]:
+        for other, own in families:
+            if other is not family and CANVAS_HEAD in other.claimed(own):
+                raise Conflict("what frames in front of the clip begin with", other.name, family.name)
+    return asked[0] if asked else None
 
 
 @contextmanager

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from wancore.engine.plan import Plan, told_of
+from wancore.errors import InvalidInput
 from wancore.plugins.family import Lead
 from wancore.request import Request
 from wancore.sampling.plan import ScheduleRequest
@@ -10,8 +14,18 @@ from wancore.sampling.solver import Schedule, SolverSpec
 from wancore.sampling.windows import WindowPlan
 
 
-def schedule_of(solver: SolverSpec, lead: Lead, request: Request) -> Schedule:
-    return plan_schedule(solver, ScheduleRequest(lead.steps, lead.shift, request.sigmas))
+def schedule_of(solver: SolverSpec, lead: Lead, plan: Plan) -> Schedule:
+    """The steps that are run. Raises `InvalidInput` for levels or a beginning that the schedule has not."""
+    asked = ScheduleRequest(lead.steps, lead.shift, plan.request.sigmas)
+    schedule = plan_schedule(solver, asked)
+    if plan.begin is None:
+        return schedule
+    family, begin = plan.begin
+    with told_of(family, plan.family):
+        try:
+            return plan_schedule(solver, replace(asked, start=begin.step, strength=begin.strength))
+        except InvalidInput as error:
+            raise InvalidInput(begin.field, error.value, error.accepted) from error
 
 
 def overlap_plan(request: Request, frames: int, steps: int, stride: int) -> WindowPlan | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wancore.media.sound import Sound
     from wancore.plugins.inputs import InputSpec
     from wancore.request import Request
+    from wancore.sampling.begin import Begin
     from wancore.sampling.guidance import Guidance
     from wancore.sampling.hooks import Hooks, Step
     from wancore.transformer.adapter import Adapter
@@ -303,6 +304,13 @@ class Family(Protocol):
         """Settles size, length, schedule and guidance. Raises `InvalidInput`."""
         ...
 
+    def begin(self, request: Request) -> Begin | None:
+        """Where the schedule begins, for a family whose hook `start` gives the latent there; None: at noise.
+
+        `request` holds the family's own inputs and parameters. One family of a request may say so.
+        """
+        ...
+
     def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Any:
         """Once per request: reads and encodes the inputs."""
         ...
@@ -383,6 +391,9 @@ class FamilyBase:
 
     def lead(self, request: Request, base: Base, tools: Tools) -> Lead:
         raise NotImplementedError(f"{type(self).__name__} says that it can lead, and has no `lead`")
+
+    def begin(self, request: Request) -> Begin | None:
+        return None
 
     def windows(self, prepared: Any, lead: Lead) -> Iterable[Window]:
         yield Window(0, 0, lead.frames)

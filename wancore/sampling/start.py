@@ -15,7 +15,7 @@ from wancore.sampling.solver import Draw
 class StartFrom(NoHooks):
     """The run begins at `clean` [..., F, h, w], noised to the level that the model is shown first.
 
-    With a schedule that starts late (`ScheduleRequest.strength`) much of `clean` is kept.
+    With a schedule that begins late (`Family.begin`) much of `clean` is kept.
     """
 
     clean: Tensor
