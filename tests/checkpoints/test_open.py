@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,23 @@ def test_renaming_keeps_data_and_refuses_collisions(tmp_path: Path) -> None:
     assert torch.equal(view.under("m.").renamed({"a": "c"}).tensor("c"), torch.ones(2))
     with pytest.raises(CheckpointError, match=r"'m\.b'.*both be named 'c'"):
         view.renamed({"m.a": "c", "m.b": "c"})
+
+
+def test_files_are_read_again_only_where_they_may_have_changed(tmp_path: Path) -> None:
+    file = write_headers(tmp_path / "a.safetensors", {"old": [2]})
+    fresh = open_view(file)
+    write_headers(file, {"new": [2]})
+    os.utime(file, (1e9, 1e9))
+    assert "old" in fresh and "new" in open_view(file), "within one tick of the clock times tell nothing"
+    assert open_view(file).entries is open_view(file).entries
+    write_headers(file, {"own": [2]})
+    os.utime(file, (1e9 + 1, 1e9 + 1))
+    assert "own" in open_view(file)
+
+
+def test_a_remembered_file_has_the_config_of_now(tmp_path: Path) -> None:
+    file = write_headers(tmp_path / "a.safetensors", {"x": [2]})
+    os.utime(file, (1e9, 1e9))
+    assert open_view(file).config is None
+    write_json(tmp_path / "config.json", {"dim": 3})
+    assert open_view(file).config == {"dim": 3}

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from wancore.checkpoints.container import container_of
 from wancore.checkpoints.layer_formats import resolved
 from wancore.checkpoints.listing import counted
+from wancore.checkpoints.stamp import Stamp, settled_stamp
 from wancore.checkpoints.stored import Piece, TensorInfo
 from wancore.checkpoints.view import FileView
 from wancore.errors import CheckpointError
+
+KEPT = 32  # views: a model with its encoders and some LoRAs, opened many times for every request
 
 
 def view_of(path: Path, files: Sequence[Path], config: Mapping[str, Any] | None) -> FileView:
     """One view of all tensors in `files`, the parts of one model; quantised weights are single tensors of it.
 
-    Raises `CheckpointError` where a name occurs twice, or the files contradict themselves.
+    Files that have not changed are not read again. Raises `CheckpointError` where a name occurs twice, or
+    the files contradict themselves.
     """
+    stamps = tuple(settled_stamp(file) for file in files)
+    look = look_at.__wrapped__ if None in stamps else look_at
+    return replace(look(path, tuple(files), stamps), config=config)
+
+
+@lru_cache(KEPT)
+def look_at(path: Path, files: tuple[Path, ...], stamps: tuple[Stamp | None, ...]) -> FileView:
+    """The view of files as `stamps` say they are, without a config."""
     entries: dict[str, TensorInfo] = {}
     metadata: dict[str, str] = {}
     for file in files:
@@ -30,7 +43,7 @@ def view_of(path: Path, files: Sequence[Path], config: Mapping[str, Any] | None)
             pieces = (Piece(file, name),)
             entries[name] = TensorInfo(entry.dtype, entry.shape, entry.end - entry.start, pieces)
         metadata.update(described)
-    return resolved(FileView(path, entries, metadata, config))
+    return resolved(FileView(path, entries, metadata, None))
 
 
 def merged(base: FileView, modules: Iterable[FileView]) -> FileView:
