@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import torch
@@ -11,6 +11,10 @@ from einops import reduce
 from torch import Tensor
 
 from wancore.parity import seeded
+from wancore.transformer.attached import Attached
+from wancore.transformer.model import WanTransformer
+from wancore.transformer.predict import EmbeddedText, Inputs
+from wancore.transformer.rope import Frequencies
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,27 @@ class FakeStream:
 
     def steps(self, latent: Tensor) -> Iterator[Tensor]:
         yield from latent.split(1, dim=1)
+
+
+@dataclass(kw_only=True)
+class FakeExpert:
+    """An expert without a network: what a case's notes say in its place is the subclass's `predict`."""
+
+    attached: Attached = field(default_factory=lambda: Attached({}, 0))
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    frequencies: Frequencies = field(default_factory=lambda: Frequencies(16))
+
+    @property
+    def model(self) -> WanTransformer:
+        raise AssertionError("the cases embed nothing")
+
+    def embed_text(self, text: Tensor | None, image: Tensor | None) -> EmbeddedText:
+        """As they are: text [n, C] and image [L, C]."""
+        return EmbeddedText(text, image, [])
+
+    def predict(self, inputs: Inputs) -> Tensor:
+        """The velocity [C, F, h, w]."""
+        raise NotImplementedError
 
 
 class NoSound:

@@ -43,9 +43,9 @@ class Base:
     """The model a request runs on.
 
     `experts`: names in the order of use, `("",)` for a single transformer, `("high", "low")` for two.
-    `variant`: what the family's claim says of the file. `boundary`: of the experts, where the files
-    say it. `spatial_stride`, `temporal_stride`, `latent_channels`: of the VAE. `defaults`: what the
-    checkpoint says it is best run with.
+    `variant`: what the family's claim says of the file. `boundary`, 0..1: of the experts, where the files
+    say it (see `Lead`). Of the VAE: `spatial_stride`, pixels to a latent pixel, `temporal_stride`, pixel
+    frames to a latent frame, `latent_channels`. `defaults`: what the checkpoint says it is best run with.
     """
 
     transformer: TransformerConfig
@@ -93,10 +93,10 @@ class Place:
 class Lead:
     """What the lead family decides for a request, after the user's own choices.
 
-    `width`, `height` in pixels, `frames` pixel frames in all, `fps` frames per second.
-    `frames` is 0 in a live request, which ends with its sound.
-    `guidance_scales`: one per expert, in the order of use. `boundary`: the first expert takes the
-    steps whose timestep is at least 1000 times this.
+    `width`, `height` in pixels, `frames` pixel frames in all, `fps` frames per second, `steps` at least 1,
+    `shift` above 0 (1: levels are evenly spaced). `frames` is 0 in a live request, which ends with its
+    sound. `guidance_scales`: one per expert, in the order of use; 1: no guidance. `boundary`, 0..1: the
+    first expert takes the steps whose timestep is at least 1000 times this; None for one transformer.
     """
 
     width: int
@@ -111,7 +111,7 @@ class Lead:
     boundary: float | None = None
 
     def expert_at(self, timestep: float) -> int:
-        """0 while the timestep is at or above the boundary, then 1; always 0 for one transformer."""
+        """0 while the timestep (0..1000) is at or above the boundary, then 1; 0 for one transformer."""
         return 0 if self.boundary is None or timestep >= self.boundary * 1000 else 1
 
     def guidance_at(self, step: Step) -> float:
@@ -138,7 +138,10 @@ class Window:
 
 @dataclass(frozen=True)
 class Carry:
-    """What a window leaves for the next: its finished frames [3, T, H, W] in [-1, 1], and its latent."""
+    """What a window leaves for the next: its finished frames [3, T, H, W] in [-1, 1], and its latent.
+
+    `latent` [C, F, h, w]: of the lead's own canvas, with its service frames.
+    """
 
     frames: Tensor
     latent: Tensor
@@ -146,7 +149,11 @@ class Carry:
 
 @dataclass(frozen=True)
 class DecodeSpan:
-    """Latent frames [start, stop) to decode: with a fresh cache or going on; pixel frames to drop."""
+    """Latent frames [start, stop) of the canvas to decode.
+
+    `fresh`: with an empty cache, so that the first is one pixel frame; else going on from the span before.
+    `drop`: so many of its first pixel frames are thrown away.
+    """
 
     start: int
     stop: int
@@ -244,22 +251,34 @@ class Family(Protocol):
         ...
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As people write it, for listings and errors."""
+        ...
 
     @property
-    def help(self) -> str: ...
+    def help(self) -> str:
+        """What it makes of what, in one phrase."""
+        ...
 
     @property
-    def roles(self) -> frozenset[Role]: ...
+    def roles(self) -> frozenset[Role]:
+        """Whether it leads requests, is attached to others', or both."""
+        ...
 
     @property
-    def inputs(self) -> tuple[InputSpec, ...]: ...
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The files it takes, by role. The engine refuses others, and requests without a required one."""
+        ...
 
     @property
-    def parameters(self) -> type[BaseModel]: ...
+    def parameters(self) -> type[BaseModel]:
+        """The values it takes, with defaults and ranges; a `ParameterModel`. The engine refuses others."""
+        ...
 
     @property
-    def claims(self) -> frozenset[str]: ...
+    def claims(self) -> frozenset[str]:
+        """What it may need that only one family of a request can have, at the most."""
+        ...
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -272,7 +291,10 @@ class Family(Protocol):
         ...
 
     def recognise(self, file: FileView) -> Claim | None:
-        """What this checkpoint is to this family; from names, shapes, header and file name, never data."""
+        """What this checkpoint is to this family; from names, shapes, header and file name, never data.
+
+        None for a file that is not its own. Asked of every file that is listed: imports no torch.
+        """
         ...
 
     @property
@@ -312,11 +334,14 @@ class Family(Protocol):
         ...
 
     def prepare(self, request: Request, base: Base, lead: Lead, tools: Tools) -> Any:
-        """Once per request: reads and encodes the inputs."""
+        """Once per request: reads and encodes the inputs. Raises `InvalidInput` for what cannot be read.
+
+        What it returns is the `prepared` of the methods below, and looked into by nobody else.
+        """
         ...
 
     def windows(self, prepared: Any, lead: Lead) -> Iterable[Window]:
-        """The windows, in order; the next is asked for when the one before is finished.
+        """The lead's windows, in order, at least one; the next is asked for when the one before is finished.
 
         In a live request this waits (`tools.live`) until what the next window needs is there.
         """
@@ -330,15 +355,19 @@ class Family(Protocol):
         ...
 
     def window(self, prepared: Any, window: Window, carry: Carry | None, tools: Tools) -> Conditioning:
-        """Once per window: what the transformer reads."""
+        """Once per window: what the transformer reads.
+
+        `carry`: what the window before left; None in the first. Runs while weights are loaded: encode here
+        only what differs from window to window.
+        """
         ...
 
     def guidance(self, prepared: Any, lead: Lead, window: Window) -> Guidance:
-        """The passes of each step and how they add up."""
+        """The passes of each step and how they add up; once per window, of the lead."""
         ...
 
     def decode(self, canvas: Canvas) -> Sequence[DecodeSpan]:
-        """Which latent frames of the canvas to decode, and how."""
+        """The latent frames to decode, in order, and how. The clip is behind `canvas.head`."""
         ...
 
     def sound(self, prepared: Any) -> Sound | None:

@@ -17,14 +17,11 @@ from wancore.engine.decoder import decode, windowed
 from wancore.engine.sampler import Sampling, sample
 from wancore.media.video import Video
 from wancore.parity import Case, seeded
-from wancore.parity.fakes import FakeVae
+from wancore.parity.fakes import FakeExpert, FakeVae
 from wancore.plugins.family import Base, Carry, Lead, Window
 from wancore.sampling.registry import find_solver
-from wancore.transformer.attached import Attached
 from wancore.transformer.config import TransformerConfig
-from wancore.transformer.model import WanTransformer
-from wancore.transformer.predict import EmbeddedText, Inputs
-from wancore.transformer.rope import Frequencies
+from wancore.transformer.predict import Inputs
 from wancore_talking.adapter import Speech
 from wancore_talking.family import TalkingFamily
 from wancore_talking.features import Features
@@ -96,20 +93,10 @@ class LoopTools:
 
 
 @dataclass
-class LoopExpert:
+class LoopExpert(FakeExpert):
     """tanh of a sum of everything that a transformer reads, as the cases' notes have it."""
 
     slot: str
-    attached: Attached = field(default_factory=lambda: Attached({}, 0))
-    device: torch.device = CPU
-    frequencies: Frequencies = field(default_factory=lambda: Frequencies(16))
-
-    @property
-    def model(self) -> WanTransformer:
-        raise AssertionError("the cases embed nothing")
-
-    def embed_text(self, text: Tensor | None, image: Tensor | None) -> EmbeddedText:
-        return EmbeddedText(text, image, [])
 
     def predict(self, inputs: Inputs) -> Tensor:
         x, mask, image = inputs.latents.split((CHANNELS, 4, CHANNELS))

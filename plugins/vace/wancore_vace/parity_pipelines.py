@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,18 +12,16 @@ from torch import Tensor
 from wancore.engine.compose import compose
 from wancore.engine.sampler import Sampling, sample
 from wancore.parity import Case
+from wancore.parity.fakes import FakeExpert
 from wancore.plugins.family import Base, Window
 from wancore.request import parse_request
 from wancore.sampling.builtin import SOLVERS
 from wancore.sampling.diffusers_schedules import flow_euler
 from wancore.sampling.noise import NoiseSource
 from wancore.sampling.registry import find_solver
-from wancore.transformer.attached import Attached
 from wancore.transformer.canvas import Canvas
 from wancore.transformer.config import TransformerConfig
-from wancore.transformer.model import WanTransformer
-from wancore.transformer.predict import EmbeddedText, Inputs
-from wancore.transformer.rope import Frequencies
+from wancore.transformer.predict import Inputs
 from wancore_vace.family import VaceFamily
 from wancore_vace.parity_cases import CPU, VAE, decoded
 from wancore_vace.prepare import Prepared, PreparedContext, cleared
@@ -42,20 +40,10 @@ class FakeTools:
 
 
 @dataclass
-class FakeExpert:
+class TaggedExpert(FakeExpert):
     """v = 0.6 tanh(x) + tag + 0.3 strength mean(context) + 0.05 mean(text) + 0.0001 t."""
 
     tag: float
-    attached: Attached = field(default_factory=lambda: Attached({}, 0))
-    device: torch.device = CPU
-    frequencies: Frequencies = field(default_factory=lambda: Frequencies(16))
-
-    @property
-    def model(self) -> WanTransformer:
-        raise AssertionError("the case embeds nothing")
-
-    def embed_text(self, text: Tensor | None, image: Tensor | None) -> EmbeddedText:
-        return EmbeddedText(text, image, [])
 
     def predict(self, inputs: Inputs) -> Tensor:
         assert inputs.text.text is not None
@@ -81,7 +69,7 @@ def two_experts(case: Case) -> Mapping[str, Tensor]:
     prepared = prepared_of(case)
     (window,) = (Window(0, 0, config["frames"]),)
     conditioning = compose(family.window(prepared, window, None, tools), [])
-    experts = {"high": FakeExpert(0.25), "low": FakeExpert(0.0)}
+    experts = {"high": TaggedExpert(0.25), "low": TaggedExpert(0.0)}
     sampling = Sampling(
         lead, find_solver("euler", SOLVERS), flow_euler(lead.steps, lead.shift),
         family.guidance(prepared, lead, window), base.experts, experts.__getitem__,

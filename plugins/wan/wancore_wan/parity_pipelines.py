@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,17 +13,14 @@ from torch import Tensor
 from wancore.engine.compose import Composed, compose
 from wancore.engine.sampler import Sampling, sample
 from wancore.parity import Case, seeded
-from wancore.parity.fakes import FakeVae, NoSound
+from wancore.parity.fakes import FakeExpert, FakeVae, NoSound
 from wancore.plugins.family import Base
 from wancore.request import parse_request
 from wancore.sampling.builtin import SOLVERS
 from wancore.sampling.noise import NoiseSource
 from wancore.sampling.registry import find_solver
-from wancore.transformer.attached import Attached
 from wancore.transformer.config import TransformerConfig
-from wancore.transformer.model import WanTransformer
-from wancore.transformer.predict import EmbeddedText, Inputs
-from wancore.transformer.rope import Frequencies
+from wancore.transformer.predict import Inputs
 from wancore_wan.family import WanFamily
 
 CPU = torch.device("cpu")
@@ -59,21 +56,11 @@ class FakeTools(NoSound):
 
 
 @dataclass
-class FakeExpert:
+class WeighedExpert(FakeExpert):
     """v = a x + b mean(text) + c mean(t) / 1000 + d y[4:] + e mean(y[:4]) + f mean(clip)."""
 
     factors: Sequence[float]
     channels: int
-    attached: Attached = field(default_factory=lambda: Attached({}, 0))
-    device: torch.device = CPU
-    frequencies: Frequencies = field(default_factory=lambda: Frequencies(16))
-
-    @property
-    def model(self) -> WanTransformer:
-        raise AssertionError("the cases embed nothing")
-
-    def embed_text(self, text: Tensor | None, image: Tensor | None) -> EmbeddedText:
-        return EmbeddedText(text, image, [])
 
     def predict(self, inputs: Inputs) -> Tensor:
         a, b, c, d, e, f = self.factors
@@ -123,7 +110,7 @@ def prepared(
     ready = family.prepare(request, base, lead, tools)
     (window,) = family.windows(ready, lead)
     conditioning = compose(family.window(ready, window, None, tools), [])
-    by_name = dict(zip(base.experts, (FakeExpert(f, vae.latent_channels) for f in experts), strict=True))
+    by_name = dict(zip(base.experts, (WeighedExpert(f, vae.latent_channels) for f in experts), strict=True))
     solver = find_solver(lead.solver, SOLVERS)
     guidance = family.guidance(ready, lead, window)
     schedule = solver.schedule(lead.steps, lead.shift)
