@@ -48,7 +48,7 @@ class WindowPredictor:
         segments = self.segments(expert, call.expert, variants)
         inputs = Inputs(
             latents=self.with_channels(x, call.step),
-            t=torch.tensor([call.step.timestep], dtype=torch.float64, device=x.device),
+            t=torch.full((1,), call.step.timestep, dtype=torch.float64, device=x.device),
             layout=asked.layout(self.layout(expert, call.expert, segments)),
             text=self.text(expert, call.expert, variants),
             segments=segments,

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange, reduce
 from torch import Tensor
 
+from wancore.kernels.constants import constant
 from wancore.kernels.library import DTYPES, KernelLibrary
 
 LIBRARY = KernelLibrary(
@@ -198,7 +199,7 @@ def up_conv(x: Tensor, weight: Tensor, bias: Tensor | None, parts: int) -> Tenso
     if not up_fits(x, weight):
         return up_conv_twin(x, weight, bias, parts)
     x = x.contiguous(memory_format=torch.channels_last_3d)
-    halves = torch.tensor(HALVES, device=x.device, dtype=torch.float32)
+    halves = constant(HALVES, x.device)
     quarters = torch.einsum("yak,xbl,oikl->yxoabi", halves, halves, weight.float())
     quarters = quarters.to(x.dtype).contiguous()
     _, _, frames, height, width = x.shape

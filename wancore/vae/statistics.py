@@ -12,11 +12,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from wancore.checkpoints import FileView
 from wancore.errors import CheckpointError, InvalidInput
+from wancore.kernels.constants import constant
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,7 @@ class LatentStatistics:
 
     def columns(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (-1, *[1] * (like.ndim - 2))
-        return (
-            torch.tensor(self.mean, device=like.device).view(shape),
-            torch.tensor(self.std, device=like.device).view(shape),
-        )
+        return constant(self.mean, like.device).view(shape), constant(self.std, like.device).view(shape)
 
 
 @cache
