@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.kernels.compare import close, codes_close
 from wancore.kernels.codes import Codes
-from wancore.kernels.junction import Affine, Form, Modulated, Update, junction
+from wancore.kernels.junction import PLAIN, Affine, Form, Modulated, Update, junction
 from wancore.kernels.rotary import norm_rotate, rms_norm
 from wancore.transformer.levels import Levels
 from wancore.transformer.residual import Residual
@@ -92,7 +92,7 @@ def test_a_stream_adds_what_waits_once() -> None:
     wanted = x + 2 * first
     wanted[2] += 3 * second[0]
     assert torch.allclose(stream.value(), wanted) and torch.allclose(stream.settled().x, wanted)
-    after, n = stream.normed(Affine(), 1e-6)
+    after, n = stream.normed(Affine(), 1e-6, PLAIN)
     assert torch.allclose(after.value(), wanted) and not after.waiting
     assert isinstance(n, Tensor) and close(n, standardised(wanted))
     assert after.settled() is after

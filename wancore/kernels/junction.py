@@ -88,7 +88,7 @@ def junction(
         same_type(norm.weight, x) if isinstance(norm, Affine) else None,
         same_type(norm.bias, x) if isinstance(norm, Affine) else None,
         MODULATED if modulated else AFFINE if affine else NONE,
-        eps, bool(updates), form.plain, form.codes,
+        eps, len(updates) > 0, form.plain, form.codes,
     )  # fmt: skip
     x = total if updates else x
     if norm is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from wancore.kernels.codes import Codes
-from wancore.kernels.junction import PLAIN, Affine, Form, Modulated, Update, junction
+from wancore.kernels.junction import Affine, Form, Modulated, Update, junction
 from wancore.transformer.levels import Levels
 from wancore.transformer.rows import Rows
 
@@ -30,9 +30,7 @@ class Residual:
         added = (Update(u.tensor, u.start, strength=u.strength) for u in updates)
         return replace(self, waiting=(*self.waiting, *added))
 
-    def normed(
-        self, norm: Modulated | Affine, eps: float, form: Form = PLAIN
-    ) -> tuple[Residual, Tensor | Codes]:
+    def normed(self, norm: Modulated | Affine, eps: float, form: Form) -> tuple[Residual, Tensor | Codes]:
         """The stream without anything waiting, and its norm."""
         x, n = junction(self.x, self.waiting, norm, self.levels, eps, form)
         assert n is not None
