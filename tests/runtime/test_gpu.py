@@ -97,7 +97,8 @@ def test_switches_are_set():
         torch.backends.cuda.enable_cudnn_sdp(flags[4])
 
 
-def test_the_allocator_is_told_before_the_first_allocation():
+def test_the_allocator_is_told_before_the_first_allocation(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)  # other tests may have used a GPU
     environment: dict[str, str] = {}
     assert set_allocator(Settings(), environment).value == ALLOCATOR
     assert environment == {"PYTORCH_CUDA_ALLOC_CONF": ALLOCATOR}
