@@ -8,8 +8,12 @@ import torch
 
 from tests.engine.test_kinds import KINDS
 from tests.engine.tiny import Made, small
+from tests.lora.adapters import low_rank, write
+from wancore.checkpoints.layout import find_parts
 from wancore.engine import Engine
 from wancore.runtime.settings import Settings
+from wancore.transformer.graphs import Graph
+from wancore.transformer.load import load_transformer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -41,3 +45,41 @@ def test_bfloat16_runs(kind, tiny, image):
     request = small(tiny(kind), inputs=inputs, previews=True, **size)
     made = Made.of(Engine(Settings(device="cuda")).generate(request))
     assert made.frames.shape[0] == 9 and made.frames.std() > 1
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    """Writes pairs for every block linear of a model's transformer."""
+
+    def written(model):
+        base = load_transformer(find_parts(model).transformer)
+        return str(write(tmp_path / f"{model.name}.safetensors", low_rank(base, rank=4, scale=0.5)))
+
+    return written
+
+
+def frames_of(request, **settings):
+    return Made.of(Engine(Settings(device="cuda", **settings)).generate(request)).frames.astype(int)
+
+
+@pytest.mark.parametrize("linears", ["stored", "fp8"])
+def test_compiled_blocks(linears, tiny):
+    request = small(tiny("t2v"))
+    plain, compiled = (frames_of(request, linears=linears, compile=on) for on in (False, True))
+    assert np.abs(plain - compiled).mean() < 2, "bfloat16, rounded at other places"
+
+
+@pytest.mark.parametrize("mode", ["merged", "on-the-fly"])
+@pytest.mark.parametrize("kind", ["t2v", "i2v", "t2v-a14b"])
+def test_graphs_give_the_same_bits(kind, mode, tiny, image, adapter, monkeypatch):
+    replays = []
+    replay = Graph.replay
+    monkeypatch.setattr(Graph, "replay", lambda graph, inputs: replays.append(1) or replay(graph, inputs))
+    inputs = {role: image(role, 64, 48) for role in KINDS[kind]}
+    lora = {"name": adapter(tiny(kind)), "strength": [1.0, 0.5, 0.0, -0.5]}
+    for loras in ([], [lora]):
+        request = small(tiny(kind), inputs=inputs, steps=8, loras=loras)
+        plain, replayed = (frames_of(request, cuda_graphs=way, lora_mode=mode) for way in ("off", "auto"))
+        assert np.array_equal(plain, replayed)
+        assert bool(replays) == (not loras or mode == "merged")
+        replays.clear()

@@ -157,6 +157,7 @@ class Engine:
                 self.attention,
                 self.settings.linears == "fp8",
                 self.settings.compile,
+                self.settings.cuda_graphs == "auto",
                 self.residency(),
             )
         return self._models

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from wancore.engine.residency import House
+from wancore.runtime.budget import MemoryPlan
 from wancore.transformer.attached import Attached
 from wancore.transformer.config import TransformerConfig
+from wancore.transformer.graphs import Graphs
 from wancore.transformer.model import WanTransformer
 from wancore.transformer.predict import EmbeddedText, Inputs, predict
 from wancore.transformer.rope import Frequencies
@@ -45,11 +47,17 @@ class Expert(Protocol):
 
 @dataclass
 class LoadedExpert:
-    """The real thing: a loaded transformer. `house`: decides where its weights are."""
+    """The real thing: a loaded transformer. `house`: decides where its weights are. `graphs`: whether
+    forwards of small models may be replayed as CUDA graphs, which last as long as this object."""
 
     model: WanTransformer
     attached: Attached = field(default_factory=lambda: Attached({}, 0))
     house: House | None = None
+    graphs: bool = False
+
+    def __post_init__(self) -> None:
+        self._graphs = Graphs(self.model, self._forward)
+        self._plan: MemoryPlan | None = None
 
     def ready(self) -> LoadedExpert:
         """With its weights in their places, for what is computed with them beside predictions."""
@@ -78,7 +86,17 @@ class LoadedExpert:
         )
 
     def predict(self, inputs: Inputs) -> Tensor:
-        def forward() -> Tensor:
-            return predict(self.model, inputs, self.attached)
+        run = self._replayed if self.graphs else self._forward
+        if self.house is None:
+            return run(inputs)
+        return self.house.run(inputs.rows, lambda: run(inputs))
 
-        return forward() if self.house is None else self.house.run(inputs.rows, forward)
+    def _forward(self, inputs: Inputs) -> Tensor:
+        return predict(self.model, inputs, self.attached)
+
+    def _replayed(self, inputs: Inputs) -> Tensor:
+        plan = None if self.house is None else self.house.plan
+        if plan is not self._plan:  # the weights have been placed anew
+            self._graphs.forget()
+            self._plan = plan
+        return self._graphs.predict(inputs)

@@ -266,7 +266,10 @@ class Generation:
         }
         return {
             name: LoadedExpert(
-                weights.model, Attached({**weights.adapters, **weightless}, layers), weights.house
+                weights.model,
+                Attached({**weights.adapters, **weightless}, layers),
+                weights.house,
+                self.models.graphs,
             )
             for name, weights in loaded.items()
         }

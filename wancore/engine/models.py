@@ -73,7 +73,7 @@ class Models:
 
     The VAE computes in float32, as upstream's does. On a GPU, encoders wait in host memory between uses.
     `attend`: of the transformers. `fp8`: their blocks' linears multiply in fp8. `compiled`: the blocks go
-    through torch.compile. `residency`: where their
+    through torch.compile. `graphs`: whether forwards may be replayed as CUDA graphs. `residency`: where their
     weights are, None on a CPU. `loras`: the adapters that are on the transformers; the last request's stay
     on. `originals`: what weights start from when adapters are merged into them, by the transformer's file.
     """
@@ -85,6 +85,7 @@ class Models:
     attend: Attend = sdpa
     fp8: bool = False
     compiled: bool = False
+    graphs: bool = False
     residency: Residency | None = None
     loras: LoraKeeper = field(default_factory=LoraKeeper)
     originals: dict[Path, Originals] = field(default_factory=dict)

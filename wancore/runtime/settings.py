@@ -123,6 +123,11 @@ class Settings(BaseSettings):
         default="auto", description="auto, default, or what PYTORCH_CUDA_ALLOC_CONF would hold"
     )
     compile: bool = Field(default=False, description="compile the blocks of the transformer (torch.compile)")
+    cuda_graphs: Literal["auto", "off"] = Field(
+        default="auto",
+        description="replay forwards of the transformer as CUDA graphs; auto: where the host takes longer to"
+        " queue one than the GPU to run it, which is measured",
+    )
     attention: str = Field(
         default="auto",
         description="attention backend, or one for each role (self=NAME,text=NAME); see wancore doctor",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -71,6 +71,10 @@ class Inputs:
     def rows(self) -> int:
         """Tokens in all, segments included."""
         return len(self.layout.rotation.cos)
+
+    def reading(self, latents: Tensor, t: Tensor) -> Inputs:
+        """The same of other latents at another timestep."""
+        return replace(self, latents=latents, t=t)
 
 
 def predict(model: WanTransformer, inputs: Inputs, attached: Attached | None = None) -> Tensor:
