@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from wancore_wan.family import WanFamily
 
 from wancore.plugins import hookimpl
-from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Payload, Role, Window
+from wancore.plugins.conditioning import Conditioning, Payload
+from wancore.plugins.family import Base, Carry, FamilyBase, Lead, Role, Window
 from wancore.plugins.inputs import ParameterModel, parse_parameters
 from wancore.request import Request
 from wancore.sampling.begin import Begin

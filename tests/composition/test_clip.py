@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from wancore.checkpoints.ownership import BASE
-from wancore.engine.compose import Conditioning, compose
+from wancore.engine.compose import compose
 from wancore.engine.modules import ExpertFiles, split
+from wancore.plugins.conditioning import Conditioning
 from wancore.plugins.family import Base, Place, Window
 from wancore.transformer.attached import Attached, Scope
 from wancore.transformer.canvas import Canvas

@@ -9,7 +9,8 @@ import torch
 
 from wancore.engine.compose import check_claims, compose
 from wancore.errors import Conflict, WancoreError
-from wancore.plugins.family import DENOISER, Channels, Conditioning, FamilyBase, Payload, SegmentSource
+from wancore.plugins.conditioning import DENOISER, Channels, Conditioning, Payload, SegmentSource
+from wancore.plugins.family import FamilyBase
 from wancore.request import parse_request
 from wancore.sampling.clamp import KeepFrames
 from wancore.sampling.hooks import NoHooks, Step

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from wancore.plugins.family import Conditioning, Family
+from wancore.plugins.conditioning import Conditioning
+from wancore.plugins.family import Family
 from wancore.transformer.adapter import Adapter, Pieces, Values
 
 PAGE = (Path(__file__).parents[2] / "docs" / "points.md").read_text(encoding="utf-8")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from wancore.engine.encoders import RequestTools
 from wancore.errors import Conflict
-from wancore.plugins.family import Base, Carry, Conditioning, Family, Lead, Window
+from wancore.plugins.conditioning import Conditioning
+from wancore.plugins.family import Base, Carry, Family, Lead, Window
 from wancore.sampling.noise import NoiseSource
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from wancore.engine.head import widened
 from wancore.errors import Conflict, WancoreError
-from wancore.plugins.family import DENOISER, Channels, Conditioning, Denoiser, Family, Payload, SegmentSource
+from wancore.plugins.conditioning import DENOISER, Channels, Conditioning, Denoiser, Payload, SegmentSource
+from wancore.plugins.family import Family
 from wancore.request import Request
 from wancore.sampling.hooks import Hooks
 from wancore.transformer.canvas import Along, Canvas, Clock

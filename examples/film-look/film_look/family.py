@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Payload, Place, Role, Window
+from wancore.plugins.conditioning import Conditioning, Payload
+from wancore.plugins.family import Base, Carry, FamilyBase, Lead, Place, Role, Window
 from wancore.plugins.inputs import InputSpec, OwnType, ParameterModel, parse_parameters
 
 if TYPE_CHECKING:

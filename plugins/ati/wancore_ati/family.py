@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from wancore.plugins.bases import reads_image, require_image
 from wancore.plugins.claims import claim_by_name
-from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Role, Window
+from wancore.plugins.conditioning import Conditioning
+from wancore.plugins.family import Base, Carry, FamilyBase, Lead, Role, Window
 from wancore.plugins.inputs import InputSpec, InputType, parse_parameters
 from wancore_ati.parameters import Parameters
 

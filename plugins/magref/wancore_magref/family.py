@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from wancore.errors import InvalidInput
 from wancore.plugins.bases import reads_image, require_image
 from wancore.plugins.claims import claim_by_name
-from wancore.plugins.family import Base, Conditioning, DecodeSpan, FamilyBase, Lead
+from wancore.plugins.conditioning import Conditioning
+from wancore.plugins.family import Base, DecodeSpan, FamilyBase, Lead
 from wancore.plugins.inputs import InputType, parse_parameters
 from wancore.plugins.lead import LeadDefaults, settled_lead
 from wancore.plugins.several import Several

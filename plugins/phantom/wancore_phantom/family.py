@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from wancore.errors import InvalidInput
 from wancore.plugins.bases import reads_text_only, require_text_only
 from wancore.plugins.claims import claim_by_name
-from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Window
+from wancore.plugins.conditioning import Conditioning
+from wancore.plugins.family import Base, Carry, FamilyBase, Lead, Window
 from wancore.plugins.inputs import InputType, parse_parameters
 from wancore.plugins.lead import LeadDefaults, settled_lead
 from wancore.plugins.several import Several

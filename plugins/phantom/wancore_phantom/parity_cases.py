@@ -14,7 +14,8 @@ from wancore.engine.sampler import Sampling, sample
 from wancore.media.convert import from_uint8
 from wancore.media.letterbox import letterboxed
 from wancore.parity import Case
-from wancore.plugins.family import Conditioning, Lead
+from wancore.plugins.conditioning import Conditioning
+from wancore.plugins.family import Lead
 from wancore.sampling.builtin import SOLVERS
 from wancore.sampling.noise import NoiseSource
 from wancore.sampling.registry import find_solver

@@ -10,7 +10,8 @@ import torch
 from wancore.engine.tools import Tools
 from wancore.media.convert import one_frame
 from wancore.media.letterbox import letterboxed
-from wancore.plugins.family import Base, Conditioning, Lead
+from wancore.plugins.conditioning import Conditioning
+from wancore.plugins.family import Base, Lead
 from wancore.plugins.texts import guided_texts
 from wancore.request import Request
 from wancore_phantom.references import sources

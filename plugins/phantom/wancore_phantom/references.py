@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wancore.plugins.family import SegmentSource
+from wancore.plugins.conditioning import SegmentSource
 from wancore.transformer.adapter import Adapter
 from wancore.transformer.canvas import Canvas, Segment
 from wancore.transformer.model import WanTransformer

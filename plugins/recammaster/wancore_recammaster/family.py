@@ -7,7 +7,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from wancore.errors import InvalidInput
-from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Window
+from wancore.plugins.conditioning import Conditioning
+from wancore.plugins.family import Base, Carry, FamilyBase, Lead, Window
 from wancore.plugins.inputs import InputSpec, InputType, parse_parameters
 from wancore.plugins.lead import LeadDefaults, settled_lead
 from wancore_recammaster.parameters import Parameters

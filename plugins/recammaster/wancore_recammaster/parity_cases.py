@@ -16,7 +16,8 @@ from wancore.engine.expert import LoadedExpert
 from wancore.engine.modules import ExpertFiles, split
 from wancore.engine.sampler import Sampling, sample
 from wancore.parity import Case
-from wancore.plugins.family import Base, Conditioning, Payload, Place, Window
+from wancore.plugins.conditioning import Conditioning, Payload
+from wancore.plugins.family import Base, Place, Window
 from wancore.request import parse_request
 from wancore.sampling.builtin import SOLVERS
 from wancore.sampling.noise import NoiseSource

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from wancore.engine.tools import Tools
 from wancore.errors import InvalidInput
-from wancore.plugins.family import Base, Conditioning, Lead, Payload, SegmentSource, Window
+from wancore.plugins.conditioning import Conditioning, Payload, SegmentSource
+from wancore.plugins.family import Base, Lead, Window
 from wancore.plugins.texts import guided_texts
 from wancore.request import Request
 from wancore.transformer.adapter import Adapter

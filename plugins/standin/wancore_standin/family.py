@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wancore.errors import InvalidInput
-from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Payload, Place, Role, Window
+from wancore.plugins.conditioning import Conditioning, Payload
+from wancore.plugins.family import Base, Carry, FamilyBase, Lead, Place, Role, Window
 from wancore.plugins.inputs import InputSpec, InputType, parse_parameters
 from wancore_standin.parameters import Parameters
 

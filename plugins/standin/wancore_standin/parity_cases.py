@@ -20,7 +20,8 @@ from wancore.engine.sampler import Sampling, sample
 from wancore.media.convert import from_uint8
 from wancore.parity import Case, seeded
 from wancore.parity.case import written_checkpoint
-from wancore.plugins.family import Base, Conditioning, Lead, Payload, Place
+from wancore.plugins.conditioning import Conditioning, Payload
+from wancore.plugins.family import Base, Lead, Place
 from wancore.sampling.builtin import SOLVERS
 from wancore.sampling.guidance import classifier_free
 from wancore.sampling.noise import NoiseSource

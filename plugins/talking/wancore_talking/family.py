@@ -11,18 +11,8 @@ from pydantic import BaseModel
 
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.plugins.bases import reads_image, reads_text_only
-from wancore.plugins.family import (
-    Base,
-    Carry,
-    Channels,
-    Conditioning,
-    FamilyBase,
-    Lead,
-    Payload,
-    Place,
-    Role,
-    Window,
-)
+from wancore.plugins.conditioning import Channels, Conditioning, Payload
+from wancore.plugins.family import Base, Carry, FamilyBase, Lead, Place, Role, Window
 from wancore.plugins.inputs import InputSpec, InputType, check_roles, parse_parameters
 from wancore_talking.guidance import SILENT, talking_guidance
 from wancore_talking.keys import KEYS

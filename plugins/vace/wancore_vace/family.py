@@ -8,7 +8,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from wancore.plugins.family import Base, Carry, Conditioning, FamilyBase, Lead, Payload, Role, Window
+from wancore.plugins.conditioning import Conditioning, Payload
+from wancore.plugins.family import Base, Carry, FamilyBase, Lead, Role, Window
 from wancore.plugins.inputs import parse_parameters
 from wancore.plugins.lead import LeadDefaults, check_frames, check_multiples, settled_lead, suited
 from wancore.plugins.texts import guided_texts

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from wancore.errors import InvalidInput
-from wancore.plugins.family import Base, Conditioning, FamilyBase, Lead
+from wancore.plugins.conditioning import Conditioning
+from wancore.plugins.family import Base, FamilyBase, Lead
 from wancore.plugins.inputs import InputSpec, InputType, ParameterModel, parse_parameters
 from wancore.plugins.lead import settled_lead, settled_size, suited
 from wancore.request import Size

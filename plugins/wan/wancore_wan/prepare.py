@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from wancore.engine.tools import Tools
-from wancore.plugins.family import Base, Channels, Conditioning, Lead
+from wancore.plugins.conditioning import Channels, Conditioning
+from wancore.plugins.family import Base, Lead
 from wancore.plugins.image_channels import masked_latent
 from wancore.plugins.texts import guided_texts
 from wancore.request import Request
