@@ -11,13 +11,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from wancore.errors import InvalidInput, WancoreError
 
-Samples = NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Samples: TypeAlias = NDArray[np.float32]
 
 
 class LiveClosed(WancoreError):
@@ -69,6 +71,8 @@ class Live:
 
     def push(self, samples: Samples, role: str = "audio") -> None:
         """More sound: float32 [S], mono, full scale 1. Raises `InvalidInput` after its end."""
+        import numpy as np
+
         with self.changed:
             heard = self.sound(role)
             if heard.ended:
@@ -125,6 +129,8 @@ class Live:
 
     def read(self, role: str, start: int, stop: int) -> Samples:
         """Samples [start, stop), as far as they are there. Raises `ValueError` for what was forgotten."""
+        import numpy as np
+
         with self.changed:
             heard = self.sound(role)
             if start < heard.start:

@@ -6,12 +6,14 @@ A plugin's implementation says `@hookimpl(optionalhook=True)`, so that it loads 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from wancore.events import Accepted, Event
-from wancore.live import Live
 from wancore.plugins.hookspecs import hookspec
 from wancore.request import Request
+
+if TYPE_CHECKING:
+    from wancore.live import Live
 
 
 class Runner(Protocol):

@@ -117,7 +117,7 @@ class ServerSettings(BaseSettings):
     canary_s: float = Field(20, gt=0, description="between canaries of an idle worker")
     health_s: float = Field(60, gt=0, description="how long a canary or progress counts as health")
     spool_wait_s: float = Field(30, gt=0)
-    probe_s: float = Field(30, gt=0)
+    probe_s: float = Field(30, gt=0, description="for the import of one plugin, and to describe all")
     plugins_s: float = Field(10, gt=0, description="between looks at which plugins are installed")
     checker_s: float = Field(5, gt=0, description="time for a family's rules to judge a call")
     checker_rest_s: float = Field(

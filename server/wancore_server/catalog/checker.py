@@ -56,7 +56,7 @@ class Checker:
     async def start(self) -> None:
         """Fills the catalogue. A plugin that crashes or hangs its import is left out of the next try."""
         for _ in range(MAX_BAD_PLUGINS):
-            found, importing = await self.import_plugins("all", self.settings.probe_s)
+            found, importing = await self.import_plugins("all")
             if found is not None:
                 for plugin in found.plugins:
                     if plugin.entry_point in self.catalog.bad:
@@ -82,8 +82,11 @@ class Checker:
             if before is not None and before is not self.child:
                 await ended(before)
 
-    async def import_plugins(self, what: str, timeout_s: float) -> tuple[wire_pb2.Catalog | None, str]:
-        """The catalogue of a process that stays, or the plugin that was being imported when it ended."""
+    async def import_plugins(self, what: str) -> tuple[wire_pb2.Catalog | None, str]:
+        """The catalogue of a process that stays, or the plugin that was being imported when it ended.
+
+        Each step, as the import of one plugin, may take `probe_s`: many good ones do not make a bad one.
+        """
         child = await Child.start(
             "wancore_server.catalog.probe", ",".join(self.catalog.disabled), what,
             str(self.settings.checker_memory_bytes), log=self.log, environment=NO_GPU,
@@ -91,10 +94,11 @@ class Checker:
         importing = ""
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
+                async with asyncio.timeout(self.settings.probe_s) as limit:
                     while (report := await child.receive(wire_pb2.ProbeReport)) is not None:
                         if report.pid != child.pid:
                             continue  # from a process that a plugin forked
+                        limit.reschedule(asyncio.get_running_loop().time() + self.settings.probe_s)
                         if report.HasField("catalog"):
                             self.child = child
                             return report.catalog, ""
@@ -137,7 +141,7 @@ class Checker:
 
     async def restart(self) -> None:
         try:
-            await self.import_plugins("rules", self.settings.probe_s)
+            await self.import_plugins("rules")
         finally:
             self.lock.release()
 

@@ -6,13 +6,14 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import google_crc32c
-import numpy as np
-from numpy.typing import NDArray
 
 from wancore_server.wire import wire_pb2
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class SinkStalled(Exception):
@@ -46,6 +47,8 @@ class SpoolFile:
 
     def append(self, index: int, frames: NDArray[Any]) -> wire_pb2.BlockWritten:
         """Raises `SinkStalled`, `Cancelled`, or `OSError` where the disk is full."""
+        import numpy as np
+
         count, height, width = frames.shape[:3]
         assert self.descriptor is not None
         self.await_room(self.size + frames.nbytes)
