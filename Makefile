@@ -25,8 +25,8 @@ KEY := $(shell cat $(PYPROJECTS) | cksum | cut -d ' ' -f 1)
 READY := .venv/ready-$(KEY)
 READY_TO_TEST := .venv/ready-to-test-$(KEY)
 
-# Where docs/service-faults.md has its tests.
-FAULTS := viewers resume workers races recovery generate assets hostile security http2 fuzz proto
+# The files that the table of faults names.
+FAULTS := $(sort $(shell grep -oE '`(sessions/)?test_[a-z0-9_]+\.py' docs/service-faults.md | tr -d '`'))
 
 # Tests run beside each other, one thread each.
 export OMP_NUM_THREADS ?= 1
@@ -44,8 +44,8 @@ test: lint
 
 # Not part of `test`: its waits are the server's own, up to two minutes each.
 test-faults: $(READY_TO_TEST)
-	WANCORE_TEST_TIMINGS=default $(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile=repeatable \
-		$(addprefix tests/server/test_,$(FAULTS:=.py))
+	WANCORE_TEST_TIMINGS=default $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --hypothesis-profile=repeatable \
+		$(addprefix tests/server/,$(FAULTS))
 
 lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
