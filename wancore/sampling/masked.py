@@ -35,28 +35,28 @@ class DualClock(NoHooks):
     """Dual-clock denoising (Singer et al., 2025, arXiv:2511.08633): a region follows a reference for a while.
 
     `reference` [..., F, h, w]: a clean latent. `mask` broadcastable to it, 1 in the region.
-    `levels` [count + 1]: the reference's noise level before each step of the run and after the last.
-    `until`: the region is let go from this step of the run on.
+    `until`: the region is let go from this step of the run on. `levels` [count + 1]: the reference's noise
+    level before each step of the run and after the last; None: the run's own.
     `noise`: what the reference is noised with; None: the run's initial noise.
     `from_reference`: whether the whole latent begins as the noised reference.
     """
 
     reference: Tensor
     mask: Tensor
-    levels: tuple[float, ...]
     until: int
+    levels: tuple[float, ...] | None = None
     noise: Tensor | None = None
     from_reference: bool = True
 
     def start(self, x: Tensor, draw: Draw, step: Step) -> Tensor:
-        return self._at(step.index, step) if self.from_reference else x
+        return self._at(step.index, step.sigma, step) if self.from_reference else x
 
     def after_step(self, x: Tensor, draw: Draw, step: Step) -> Tensor:
         if step.index >= self.until:
             return x
-        return x * (1 - self.mask) + self._at(step.index + 1, step) * self.mask
+        return x * (1 - self.mask) + self._at(step.index + 1, step.next_sigma, step) * self.mask
 
-    def _at(self, index: int, step: Step) -> Tensor:
-        """The reference at the noise level before step `index`."""
+    def _at(self, index: int, sigma: float, step: Step) -> Tensor:
+        """The reference at the noise level before step `index`, where the run is at `sigma`."""
         noise = step.noise if self.noise is None else self.noise
-        return noised(self.reference, noise, self.levels[index])
+        return noised(self.reference, noise, sigma if self.levels is None else self.levels[index])

@@ -98,8 +98,8 @@ def ttm(case: Case) -> Outputs:
         clock = DualClock(
             case.inputs["reference"],
             case.inputs["mask"],
-            levels=(*(schedule.timesteps / 1000).tolist(), 0.0),
             until=run["ttm_end"] - first,
+            levels=(*(schedule.timesteps / 1000).tolist(), 0.0),
             from_reference=run["ttm_end"] > first,
         )
         outputs[f"{run['id']}.latents"] = trajectory(case, spec, schedule, [clock]).latents
