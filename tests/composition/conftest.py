@@ -13,7 +13,7 @@ from plugins.recammaster.tests.making import write_video
 from plugins.talking.tests.tiny import speech, write_module, write_speech_encoder, write_wav
 from plugins.vace.tests.making import make_merged, make_module, write_image
 from tests.composition.families import Keeping, Late, Plain, Plugin
-from tests.engine.tiny import Made, small
+from tests.engine.tiny import Remembering, small
 from tests.lora.adapters import low_rank, write
 from wancore.checkpoints.layout import find_parts
 from wancore.engine import Engine
@@ -44,10 +44,14 @@ def running() -> Engine:
 class Stage:
     """A tiny text-to-video model, modules of several families for it, and their inputs."""
 
-    engine: Engine
+    remembering: Remembering
     model: Path
     merged: Path  # the same model with VACE in it
     files: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> Engine:
+        return self.remembering.engine
 
     def attach(self, *names: str) -> list[dict[str, Any]]:
         """Attachments by short names: `vace`, `references` (VACE with two), `audio`, or a test's family."""
@@ -87,7 +91,7 @@ class Stage:
         return self.request(*attached, **own | windows | fields)
 
     def frames(self, request: Request) -> np.ndarray:
-        return Made.of(self.engine.generate(request)).frames
+        return self.remembering.made(request).frames
 
 
 @pytest.fixture(scope="session")
@@ -108,4 +112,4 @@ def stage(running: Engine, tmp_path_factory: pytest.TempPathFactory) -> Stage:
         "portrait": write_image(root / "portrait.png", 30, 50, shade=120),
         "speech": write_wav(root / "speech.wav", speech(1.0)),
     }
-    return Stage(running, model, make_merged(model, root / "vace"), files)
+    return Stage(Remembering(running), model, make_merged(model, root / "vace"), files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,5 +39,15 @@ class Made:
         return cls(events, np.concatenate([e.frames for e in events if isinstance(e, Frames)]))
 
 
-def made(request: Request) -> Made:
-    return Made.of(engine().generate(request))
+@dataclass(frozen=True)
+class Remembering:
+    """An engine that makes each request once, however many tests look at what came of it."""
+
+    engine: Engine
+    remembered: dict[str, Made] = field(default_factory=dict)
+
+    def made(self, request: Request) -> Made:
+        key = request.model_dump_json()
+        if key not in self.remembered:
+            self.remembered[key] = Made.of(self.engine.generate(request))
+        return self.remembered[key]

@@ -9,8 +9,7 @@ import pytest
 from wancore_recammaster import presets
 
 from plugins.recammaster.tests import making
-from tests.engine.tiny import engine
-from wancore.engine import Engine
+from tests.engine.tiny import Remembering, engine
 from wancore.testing import make_tiny
 
 
@@ -68,5 +67,5 @@ def released(pose) -> str:
 
 
 @pytest.fixture(scope="session")
-def running() -> Engine:
-    return engine()
+def remembering() -> Remembering:
+    return Remembering(engine())

@@ -18,13 +18,13 @@ QUICK = {"steps": 2, "guidance": (3.0,)}
 
 
 @pytest.fixture
-def make(models, source, running):
+def make(models, source, remembering):
     """Frames of a request."""
 
     def made(params=None, inputs=None, model=None, **fields) -> Made:
         inputs = {"source_video": source, **(inputs or {})}
         request = small(model or models.merged, inputs=inputs, params=params or {}, **{**QUICK, **fields})
-        return Made.of(running.generate(request))
+        return remembering.made(request)
 
     return made
 

@@ -16,7 +16,7 @@ from wancore_standin.face import BORDER, cropped, face_of, squared
 from wancore_standin.family import StandInFamily
 
 from plugins.vace.tests.making import make_module as make_vace
-from tests.engine.tiny import Made, engine, small
+from tests.engine.tiny import Remembering, engine, small
 from tests.lora.adapters import low_rank, write
 from wancore.checkpoints.layout import find_parts
 from wancore.checkpoints.open import open_view
@@ -65,12 +65,12 @@ def files(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 @pytest.fixture(scope="module")
 def make(model: Path, files: dict[str, Path]) -> Callable[..., np.ndarray]:
     """Frames of a request with the face attached; `use=None`: without."""
-    running = engine()
+    remembering = Remembering(engine())
 
     def frames(use: dict[str, object] | None = None, **fields: object) -> np.ndarray:
         attached = [] if use is None else [standin(files, **use)]
         given = {"steps": 1, "frames": 5, "guidance": (3.0,), "attachments": attached, **fields}
-        return Made.of(running.generate(small(Path(given.pop("model", model)), **given))).frames
+        return remembering.made(small(Path(given.pop("model", model)), **given)).frames
 
     return frames
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from plugins.vace.tests import making
-from tests.engine.tiny import engine
-from wancore.engine import Engine
+from tests.engine.tiny import Remembering, engine
 from wancore.testing import make_tiny
 
 
@@ -42,6 +41,5 @@ def files(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def running() -> Engine:
-    """One engine for all requests, so that weights are read once."""
-    return engine()
+def remembering() -> Remembering:
+    return Remembering(engine())

@@ -15,13 +15,13 @@ QUICK = {"steps": 2, "guidance": (3.0,), "solver": "unipc", "shift": 5.0}
 
 
 @pytest.fixture
-def make(models, files, running):
+def make(models, files, remembering):
     """Frames of a request; inputs are names of files."""
 
     def made(inputs=None, params=None, model=None, **fields) -> Made:
         paths = {role: files[name] for role, name in (inputs or {}).items()}
         request = small(model or models.merged, inputs=paths, params=params or {}, **{**QUICK, **fields})
-        return Made.of(running.generate(request))
+        return remembering.made(request)
 
     return made
 
