@@ -43,9 +43,9 @@ class TimedCodec:
     def spatial_stride(self) -> int:
         return self.codec.spatial_stride
 
-    def encode(self, video: Tensor) -> Tensor:
+    def encode(self, video: Tensor, *, still_from: int | None = None) -> Tensor:
         with self.stages("vae encode"):
-            return self.codec.encode(video)
+            return self.codec.encode(video, still_from=still_from)
 
     def frame_stream(self) -> FrameStream:
         return self.codec.frame_stream()

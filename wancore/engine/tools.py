@@ -33,8 +33,11 @@ class VideoCodec(Protocol):
     @property
     def spatial_stride(self) -> int: ...
 
-    def encode(self, video: Tensor) -> Tensor:
-        """[3, 1 + 4k, H, W] in [-1, 1] -> normalised latents [C, 1 + k, h, w]."""
+    def encode(self, video: Tensor, *, still_from: int | None = None) -> Tensor:
+        """[3, 1 + 4k, H, W] in [-1, 1] -> normalised latents [C, 1 + k, h, w].
+
+        `still_from`: frames from this number on, 1 or more, are all alike, which saves most of the work.
+        """
         ...
 
     def frame_stream(self) -> FrameStream:

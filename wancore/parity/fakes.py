@@ -30,7 +30,7 @@ class FakeVae:
     matrix: str = "fake_vae/encode"
     scale: float = 1.5
 
-    def encode(self, video: Tensor) -> Tensor:
+    def encode(self, video: Tensor, *, still_from: int | None = None) -> Tensor:
         """[3, 1 + 4k, H, W] -> [C, 1 + k, h, w]."""
         s = self.spatial_stride
         small = reduce(video, "c t (h p) (w q) -> c t h w", "mean", p=s, q=s)

@@ -6,6 +6,8 @@ Which of the two a network is follows from its architecture alone. Sources: Wan-
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -15,6 +17,8 @@ from wancore.vae.history import History
 from wancore.vae.layers import AttentionBlock, CausalConv3d, ResidualBlock, activated, head, middle, run, seen
 from wancore.vae.resample import Downsample, Upsample
 from wancore.vae.stages import DownStage, UpStage
+
+Run = Callable[[Sequence[nn.Module], Tensor, History], Tensor]
 
 
 class Encoder(nn.Module):
@@ -30,7 +34,7 @@ class Encoder(nn.Module):
         self.middle = middle(spec.middle)
         self.head = head(spec.head, spec.channels_out)
 
-    def forward(self, x: Tensor, history: History) -> Tensor:
+    def forward(self, x: Tensor, history: History, run: Run = run) -> Tensor:
         x = run([self.conv1, *self.downsamples, *self.middle], x, history)
         norm, _, conv = self.head
         return activated(norm, conv, x, history)
@@ -82,12 +86,12 @@ class VaeNetwork(nn.Module):
         self.conv2 = nn.Conv3d(latent, latent, 1)
         self.decoder = Decoder(architecture.decoder)
 
-    def encode_chunk(self, pixels: Tensor, history: History) -> Tensor:
-        """[B, 3, t, H, W] -> the mean of the latent [B, C, t', h, w]."""
+    def encode_chunk(self, pixels: Tensor, history: History, run: Run = run) -> Tensor:
+        """[B, 3, t, H, W] -> the mean of the latent [B, C, t', h, w]. `run`: passes it through layers."""
         patch = self.architecture.patch_size
         # Column offset before row offset, unlike pixel_unshuffle.
         x = rearrange(pixels, "b c t (h hp) (w wp) -> b (c wp hp) t h w", hp=patch, wp=patch)
-        mean, _log_variance = self.conv1(self.encoder(x, history)).chunk(2, dim=1)
+        mean, _log_variance = self.conv1(self.encoder(x, history, run)).chunk(2, dim=1)
         history.first = False
         return mean
 

@@ -11,6 +11,7 @@ from wancore.errors import InvalidInput
 from wancore.vae.history import History
 from wancore.vae.network import VaeNetwork
 from wancore.vae.statistics import LatentStatistics
+from wancore.vae.still import Resting
 
 
 class DecoderStream:
@@ -65,17 +66,29 @@ class EncoderStream:
     """Turns pixel frames into latent frames: the first frame into one, then `temporal_stride` into one.
 
     `step` is the largest number of latent frames per pass through the network, as in `DecoderStream`.
+    `still_from`: frames from this number on, 1 or more, are all alike, which makes them cheap.
     """
 
-    def __init__(self, network: VaeNetwork, statistics: LatentStatistics, *, step: int = 1) -> None:
+    def __init__(
+        self,
+        network: VaeNetwork,
+        statistics: LatentStatistics,
+        *,
+        step: int = 1,
+        still_from: int | None = None,
+    ) -> None:
         if step < 1:
             raise InvalidInput("step", step, "a positive number of latent frames")
+        if still_from is not None and still_from < 1:
+            raise InvalidInput("still_from", still_from, "1 or more frames before those that are alike")
         self.network, self.statistics, self.step = network, statistics, step
-        self.history = History()
+        self.still_from = still_from
+        self.reset()
 
     def reset(self) -> None:
         """Forgets the past: the next frame is a first one."""
         self.history = History()
+        self.resting = Resting(self.still_from)
 
     def push(self, video: Tensor) -> Tensor:
         """`video` [3, n, H, W] in [-1, 1] -> normalised latents, float32 [C, frames, h, w], same device.
@@ -103,7 +116,8 @@ class EncoderStream:
         weight = self.network.conv1.weight
         check_same_size(self.history, "video", video)
         pixels = video[None].to(weight.device, weight.dtype)
-        raw = self.network.encode_chunk(pixels, self.history)
+        self.resting.chunk(video.shape[1])
+        raw = self.network.encode_chunk(pixels, self.history, self.resting.run)
         return self.statistics.normalise(raw)[0].to(video.device)
 
 

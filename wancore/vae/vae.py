@@ -80,9 +80,9 @@ class Vae:
         """Frames of a decoded video."""
         return 1 + (latent_frames - 1) * self.temporal_stride
 
-    def encoder_stream(self, *, step: int = 1) -> EncoderStream:
+    def encoder_stream(self, *, step: int = 1, still_from: int | None = None) -> EncoderStream:
         """A fresh stream from pixel frames to latent frames; see `EncoderStream`."""
-        return EncoderStream(self.network, self.statistics, step=step)
+        return EncoderStream(self.network, self.statistics, step=step, still_from=still_from)
 
     def decoder_stream(self, *, step: int = 1, clamp: bool = True) -> DecoderStream:
         """A fresh stream from latent frames to pixel frames; see `DecoderStream`."""
@@ -108,9 +108,10 @@ class Vae:
         """As `decoder_stream`, tile by tile; see `TiledDecoderStream`."""
         return TiledDecoderStream(self, tiling)
 
-    def encode(self, video: Tensor, *, truncate: bool = False) -> Tensor:
+    def encode(self, video: Tensor, *, truncate: bool = False, still_from: int | None = None) -> Tensor:
         """`video` [3, 1 + 4k, H, W] in [-1, 1] -> normalised latents [C, 1 + k, h, w]: the mean, no sampling.
 
+        `still_from`: frames from this number on, 1 or more, are all alike; then most of them cost nothing.
         `truncate`: leaves out frames after the last whole group, as the original code does silently.
         Raises `InvalidInput` for another number of frames, or for sides that are no multiples of
         `spatial_stride`.
@@ -124,7 +125,12 @@ class Vae:
             self.latent_channels, self.latent_frames(video.shape[1]), *size, dtype=torch.float32
         )
         done = 0
-        for frames in self.encoder_stream(step=fit.step).steps(video):
+        step = fit.step
+        if still_from is not None:
+            # Shorter steps come to rest earlier, and leave the room for what rests.
+            step, held = max(1, step // 2), step > 1 or self.room() is None
+            still_from = still_from if held else None
+        for frames in self.encoder_stream(step=step, still_from=still_from).steps(video):
             latent[:, done : done + frames.shape[1]] = frames
             done += frames.shape[1]
         return latent

@@ -41,5 +41,6 @@ def prepare(
 def channels(made: Collage, picture: Tensor, frames: int, base: Base, tools: Tools) -> Tensor:
     """[4 + C, frames, h, w]: the mask, then the latent of the canvas [3, 1, H, W] and of grey after it."""
     grey = torch.zeros(3, (frames - 1) * base.temporal_stride, *picture.shape[2:])
-    latent = tools.vae.encode(torch.cat((picture, grey), dim=1).to(tools.device))
+    video = torch.cat((picture, grey), dim=1).to(tools.device)
+    latent = tools.vae.encode(video, still_from=picture.shape[1])
     return masked_latent(packed_mask(latent_mask(made.covered, base.spatial_stride), frames), latent)

@@ -41,7 +41,8 @@ def image_channels(variant: Variant, lead: Lead, tools: Tools) -> Tensor:
     if variant.last_image:
         last = to_pixels(tools.image("last_image"))
         video[:, -1] = fitted_like(last, (first.shape[1], first.shape[2]), lead.height, lead.width)
-    latent = tools.vae.encode(video.to(tools.device))
+    still_from = None if variant.last_image else 1
+    latent = tools.vae.encode(video.to(tools.device), still_from=still_from)
     mask = known_frames(lead.frames, latent.shape[2], latent.shape[3], last=variant.last_image)
     return masked_latent(mask, latent)
 
