@@ -1,11 +1,13 @@
 """A talking video from the client's call to its last frame, over loopback gRPC, with a breakdown by stage.
 
-    python -m benchmarks.talking --size 14b            # one GPU with 80 GB; about three minutes
+    python -m benchmarks.talking --size 14b            # one GPU with 80 GB; about six minutes
     python -m benchmarks.talking --size tiny           # on the CPU, to see that it runs
 
 Random weights of the released shapes in real files, the real server and client. The request: an image,
-5 s of sound, 120 frames of 512x512 at 24 fps, a rank-64 LoRA, guidance 1. Each row is one warm request;
-`settled` rows come from a second server that waits for the device after each stage.
+5 s of sound, 120 frames of 512x512 at 24 fps, a rank-64 LoRA merged into the weights, guidance 1. Each row is
+one warm request. Parts: `floor`, what the computations take alone; `warm`; `short`, with the shorter last
+window; `two`, two speakers; `settled`, from a server that waits for the device after each stage; `beside`,
+from one that computes the LoRA beside the weights.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -59,14 +61,18 @@ WORKS = {
 
 @dataclass
 class Took:
-    """One request, in seconds. `steps`: of each window. `stages`: as the engine measured them."""
+    """One request, in seconds.
+
+    `steps`: of each window. `stages`: as the engine measured them. `reached`: from the call until the client
+    heard of each turn.
+    """
 
     total: float
     first_frame: float
     frames: int
     steps: list[list[float]] = field(default_factory=list)
     stages: Mapping[str, float] = field(default_factory=dict)
-    run: float = 0.0
+    reached: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         windows = "; ".join(
@@ -76,7 +82,8 @@ class Took:
         served = self.total - sum(self.stages.values())
         return (
             f"total {self.total:.2f} s, first frame {self.first_frame:.2f} s, {self.frames} frames\n"
-            f"    {windows}\n    {stages}; beside them {served:.2f}"
+            f"    {windows}\n    {stages}; beside them {served:.2f}\n"
+            "    until " + ", ".join(f"{name} {seconds:.3f}" for name, seconds in self.reached.items())
         )
 
 
@@ -85,7 +92,7 @@ def main() -> None:
     parser.add_argument("--size", choices=WORKS, required=True)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--root", type=Path, help="keep the model here, and take what is there")
-    parser.add_argument("--parts", default="floor,warm,settled,short")
+    parser.add_argument("--parts", default="floor,warm,short,two,settled,beside")
     parser.add_argument(
         "--param", action="append", default=[], help="further NAME=VALUE of the server's settings"
     )
@@ -112,20 +119,40 @@ def main() -> None:
 def measure(root: Path, folder: Path, work: Work, given: argparse.Namespace) -> None:
     inputs = {"image": picture(folder / "face.png", work.size), "audio": speech(folder / "speech.wav", work)}
     parts = given.parts.split(",")
-    extra = dict(text.split("=", 1) for text in given.param)
+    extra = {"WANCORE_LORA_MODE": "merged", **dict(text.split("=", 1) for text in given.param)}
     with serving(root, folder / "first", work, extra) as client:
         print("cold, 1 step:", request(client, inputs, work, 1), flush=True)
         for steps in work.steps if "warm" in parts else ():
             for _ in range(given.repeats):
                 print(f"{steps} steps:", request(client, inputs, work, steps), flush=True)
-        if "short" in parts:
-            short = request(client, inputs, work, work.steps[-1], short_last_window=True)
-            print(f"{work.steps[-1]} steps, shorter last window:", short, flush=True)
-    if "settled" in parts:
-        with serving(root, folder / "second", work, {**extra, "WANCORE_STAGE_TIMING": "1"}) as client:
-            request(client, inputs, work, 1)
-            for steps in work.steps:
-                print(f"{steps} steps, settled:", request(client, inputs, work, steps), flush=True)
+        for steps in work.steps[-1:] if "short" in parts else ():
+            for _ in range(given.repeats):
+                short = request(client, inputs, work, steps, short_last_window=True)
+                print(f"{steps} steps, shorter last window:", short, flush=True)
+        for steps in work.steps if "two" in parts else ():
+            both = {"image": inputs["image"], **{f"audio[{i}]": inputs["audio"] for i in (0, 1)}}
+            two = request(client, both, work, steps, audio_type="para")
+            print(f"{steps} steps, two speakers:", two, flush=True)
+    apart(root, folder, work, inputs, {**extra, "WANCORE_STAGE_TIMING": "1"}, "settled", parts)
+    apart(root, folder, work, inputs, {**extra, "WANCORE_LORA_MODE": "on-the-fly"}, "beside", parts)
+
+
+def apart(
+    root: Path,
+    folder: Path,
+    work: Work,
+    inputs: Mapping[str, Path],
+    settings: Mapping[str, str],
+    part: str,
+    parts: Sequence[str],
+) -> None:
+    """A part that needs a server with other settings."""
+    if part not in parts:
+        return
+    with serving(root, folder / part, work, settings) as client:
+        request(client, inputs, work, 1)
+        for steps in work.steps:
+            print(f"{steps} steps, {part}:", request(client, inputs, work, steps), flush=True)
 
 
 def request(client: Client, inputs: Mapping[str, Path], work: Work, steps: int, **params: Any) -> Took:
@@ -137,11 +164,15 @@ def request(client: Client, inputs: Mapping[str, Path], work: Work, steps: int, 
         **params,
     }
     marks: dict[int, list[float]] = {}
+    reached: dict[str, float] = {}
     started = time.perf_counter()
 
     def event(e: job_pb2.JobEvent) -> None:
+        now = time.perf_counter()
+        if turn := turn_of(e):
+            reached.setdefault(turn, now - started)
         if e.WhichOneof("event") == "stage" and e.stage.stage == job_pb2.STAGE_DENOISING and e.stage.step:
-            marks.setdefault(e.stage.window, []).append(time.perf_counter())
+            marks.setdefault(e.stage.window, []).append(now)
 
     generation = client.generate(
         "a person talks to the camera", family="infinitetalk", inputs=inputs, size=work.size, fps=work.fps,
@@ -156,7 +187,16 @@ def request(client: Client, inputs: Mapping[str, Path], work: Work, steps: int, 
     assert generation.result is not None
     stages = dict(generation.result.stage_seconds)
     gaps = [[b - a for a, b in pairwise(times)] for _, times in sorted(marks.items())]
-    return Took(total, first, frames, gaps, stages, generation.result.run_duration.ToNanoseconds() / 1e9)
+    return Took(total, first, frames, gaps, stages, reached)
+
+
+def turn_of(event: job_pb2.JobEvent) -> str:
+    """Which turn of a request an event tells of, if any."""
+    kind = event.WhichOneof("event")
+    if kind == "stage":
+        return job_pb2.Stage.Name(event.stage.stage).removeprefix("STAGE_").lower()
+    turns = {"header": "checked", "attempt_started": "placed", "artifact": "heard", "frame": "first frame"}
+    return turns.get(kind or "", "")
 
 
 @contextmanager
