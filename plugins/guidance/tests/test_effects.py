@@ -163,13 +163,13 @@ def test_nag_reads_its_own_text_or_the_negative_prompt():
 @pytest.mark.parametrize("name", ACTING)
 def test_methods_act_where_the_model_is(name):
     """On the meta device, where any stray CPU tensor would fail."""
-    run = TinyRun({name: ACTING[name]}, steps=2, model=tiny(num_layers=3).to("meta"))
+    run = TinyRun({name: ACTING[name]}, steps=2, model=tiny(num_layers=2).to("meta"))
     assert run.latents(start=run.noise.to("meta"))[-1].is_meta
 
 
 def test_windows_are_fused_where_the_model_is():
     windows = WindowPlan("static_standard", 4, 2)
-    run = TinyRun(steps=2, frames=6, windows=windows, model=tiny(num_layers=3).to("meta"))
+    run = TinyRun(steps=1, frames=6, windows=windows, model=tiny(num_layers=1).to("meta"))
     assert run.latents(start=run.noise.to("meta"))[-1].is_meta
 
 
