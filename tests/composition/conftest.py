@@ -12,6 +12,7 @@ from plugins.recammaster.tests.making import make_module as make_recammaster
 from plugins.recammaster.tests.making import write_video
 from plugins.talking.tests.tiny import speech, write_module, write_speech_encoder, write_wav
 from plugins.vace.tests.making import make_merged, make_module, write_image
+from tests.cli.conftest import wancore as wancore
 from tests.composition.families import Keeping, Late, Plain, Plugin
 from tests.engine.tiny import Remembering, small
 from tests.lora.adapters import low_rank, write
