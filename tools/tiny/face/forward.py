@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
@@ -15,12 +14,15 @@ from tools.tiny.learn.batched import (
     Around,
     Text,
     Weights,
+    asked,
+    fed,
     joined,
     modulated,
     normed,
-    rotated,
     rotation_of,
+    self_attended,
     split,
+    text_read,
 )
 from wancore.transformer.attention import TextAttention
 from wancore.transformer.block import Block
@@ -64,27 +66,17 @@ def face_block(
     block: Block, audio: AudioBlock, x: Tensor, table: Tensor, around: Around, seen: Tensor, tokens: Tensor
 ) -> Tensor:
     """x [B, F, P, D], table [B, 1, 6, 1, D], seen [B, L, D], audio tokens [B F, n, C] -> [B, F, P, D]."""
-    shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = table.unbind(2)
+    parts = table.unbind(2)
     heads, eps, weights = around.heads, around.eps, Weights.of(block)
-    own, cross = weights.own, weights.cross
-    n = modulated(x, shift, scale, eps).flatten(1, 2)
-    q = rotated(split(normed(F.linear(n, *own.q), own.norm_q, eps), heads), around)
-    k = rotated(split(normed(F.linear(n, *own.k), own.norm_k, eps), heads), around)
-    attended = F.scaled_dot_product_attention(q, k, split(F.linear(n, *own.v), heads))
-    x = torch.addcmul(x, F.linear(joined(attended), *own.o).view_as(x), gate)
-    n = F.layer_norm(x, x.shape[-1:], *weights.norm3, eps).flatten(1, 2)
-    q = split(normed(F.linear(n, *cross.q), cross.norm_q, eps), heads)
-    k = split(normed(F.linear(around.text, *cross.k), cross.norm_k, eps), heads)
-    v = split(F.linear(around.text, *cross.v), heads)
-    read = F.scaled_dot_product_attention(q, k, v, attn_mask=around.bias)
+    x = self_attended(x, parts[:3], around, weights.own)
+    q = asked(x, around, weights)
+    read = text_read(q, around, weights.cross)
     looking = cast(TextAttention, block.cross_attn)
     k = split(normed(looking.k_img(seen), looking.norm_k_img.weight, eps), heads)
     read = read + F.scaled_dot_product_attention(q, k, split(looking.v_img(seen), heads))
-    x = x + F.linear(joined(read), *cross.o).view_as(x)
+    x = x + F.linear(joined(read), *weights.cross.o).view_as(x)
     x = x + listened(audio, x, tokens, heads)
-    n = modulated(x, ffn_shift, ffn_scale, eps)
-    fed = F.linear(F.gelu(F.linear(n, *weights.up), approximate="tanh"), *weights.down)
-    return torch.addcmul(x, fed, ffn_gate)
+    return fed(x, parts[3:], eps, weights)
 
 
 def listened(audio: AudioBlock, x: Tensor, tokens: Tensor, heads: int) -> Tensor:

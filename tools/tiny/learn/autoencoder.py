@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from functools import cache, partial
@@ -17,8 +16,9 @@ from torch import Tensor, nn
 
 from tools.tiny.corpus.raster import render
 from tools.tiny.corpus.scene import Frame, draw_scene
-from tools.tiny.learn.master import Master, rate_at
+from tools.tiny.learn.master import Master
 from tools.tiny.learn.sizes import fresh_vae
+from tools.tiny.learn.timed import train
 from wancore.vae.history import History
 from wancore.vae.layers import RMSNorm
 from wancore.vae.load import channels_last
@@ -221,23 +221,16 @@ def train_vae(
     torch.backends.cudnn.benchmark, torch.backends.cudnn.benchmark_limit = True, 3
     master = Master([network], RATE, 0.999)
     passes: dict[int, Pass] = {}
-    began, told, steps, smooth = time.monotonic(), 0.0, 0, 0.1
-    while (progress := (time.monotonic() - began) / seconds) < 1:
+
+    def batch(progress: float) -> tuple[Tensor, str]:
         _, frames, side, count = next(s for s in STAGES if progress < s[0])
         video = draw_clips(rng, max(count // shrink, 1), frames, device, side, wild=0.03)
         if side not in passes:
             passes.clear()
             passes[side] = Pass(partial(loss_of, network), master, video)
-        squared = passes[side](master, video)
-        master.set_rate(rate_at(progress, steps))
-        master.step()
-        if steps % 20 == 0:
-            smooth = smooth * 0.9 + float(squared.detach()) * 0.1
-        if steps % 20 == 0 and time.monotonic() - told > 20:
-            told = time.monotonic()
-            say(f"vae {told - began:5.0f} s, step {steps}, side {side}: {10 * math.log10(4 / smooth):.2f} dB")
-        steps += 1
-    say(f"vae: {steps} steps")
+        return passes[side](master, video), f", side {side}"
+
+    train("vae", seconds, time.monotonic(), master, batch, say, smooth=0.1)
     passes.clear()
     torch.backends.cudnn.benchmark = False  # what follows has many shapes, each met a few times
     result = fresh_vae()

@@ -6,7 +6,7 @@ as it stands there: exp(log n + s) = n exp(s). Everything between the linears is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -149,23 +149,43 @@ BlockForward = Callable[[Tensor, Tensor, Around, Weights], Tensor]
 
 def block_forward(x: Tensor, table: Tensor, around: Around, weights: Weights) -> Tensor:
     """x [B, F, P, D], table [B, F, 6, 1, D] (modulation plus time) -> [B, F, P, D]."""
-    shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = table.unbind(2)
+    parts = table.unbind(2)
+    x = self_attended(x, parts[:3], around, weights.own)
+    read = text_read(asked(x, around, weights), around, weights.cross)
+    x = x + F.linear(joined(read), *weights.cross.o).view_as(x)
+    return fed(x, parts[3:], around.eps, weights)
+
+
+def self_attended(x: Tensor, parts: Sequence[Tensor], around: Around, own: Attended) -> Tensor:
+    """x [B, F, P, D] with its self-attention added; `parts`: shift, scale and gate, broadcastable to it."""
+    shift, scale, gate = parts
     heads, eps = around.heads, around.eps
-    own, cross = weights.own, weights.cross
     n = modulated(x, shift, scale, eps).flatten(1, 2)
     q = rotated(split(normed(F.linear(n, *own.q), own.norm_q, eps), heads), around)
     k = rotated(split(normed(F.linear(n, *own.k), own.norm_k, eps), heads), around)
     attended = F.scaled_dot_product_attention(q, k, split(F.linear(n, *own.v), heads))
-    x = torch.addcmul(x, F.linear(joined(attended), *own.o).view_as(x), gate)
-    n = F.layer_norm(x, x.shape[-1:], *weights.norm3, eps).flatten(1, 2)
-    q = split(normed(F.linear(n, *cross.q), cross.norm_q, eps), heads)
-    k = split(normed(F.linear(around.text, *cross.k), cross.norm_k, eps), heads)
-    v = split(F.linear(around.text, *cross.v), heads)
-    read = F.scaled_dot_product_attention(q, k, v, attn_mask=around.bias)
-    x = x + F.linear(joined(read), *cross.o).view_as(x)
-    n = modulated(x, ffn_shift, ffn_scale, eps)
-    fed = F.linear(F.gelu(F.linear(n, *weights.up), approximate="tanh"), *weights.down)
-    return torch.addcmul(x, fed, ffn_gate)
+    return torch.addcmul(x, F.linear(joined(attended), *own.o).view_as(x), gate)
+
+
+def asked(x: Tensor, around: Around, weights: Weights) -> Tensor:
+    """The queries [B, H, S, d] of text attention."""
+    n = F.layer_norm(x, x.shape[-1:], *weights.norm3, around.eps).flatten(1, 2)
+    return split(normed(F.linear(n, *weights.cross.q), weights.cross.norm_q, around.eps), around.heads)
+
+
+def text_read(q: Tensor, around: Around, cross: Attended) -> Tensor:
+    """What queries [B, H, S, d] read of the text, before the output projection."""
+    k = split(normed(F.linear(around.text, *cross.k), cross.norm_k, around.eps), around.heads)
+    v = split(F.linear(around.text, *cross.v), around.heads)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=around.bias)
+
+
+def fed(x: Tensor, parts: Sequence[Tensor], eps: float, weights: Weights) -> Tensor:
+    """x [B, F, P, D] with the feed-forward's output added; `parts` as in `self_attended`."""
+    shift, scale, gate = parts
+    n = modulated(x, shift, scale, eps)
+    out = F.linear(F.gelu(F.linear(n, *weights.up), approximate="tanh"), *weights.down)
+    return torch.addcmul(x, out, gate)
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor, eps: float) -> Tensor:

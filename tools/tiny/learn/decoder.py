@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +14,8 @@ from tools.tiny.face.raster import render
 from tools.tiny.face.scene import draw_face
 from tools.tiny.face.sound import draw_openings
 from tools.tiny.learn.autoencoder import CANVAS, Pass, decode, draw_clips, encode, pixel_loss, quick_norms
-from tools.tiny.learn.master import Master, rate_at
+from tools.tiny.learn.master import Master
+from tools.tiny.learn.timed import train
 from wancore.vae.load import channels_last
 from wancore.vae.network import VaeNetwork
 
@@ -56,19 +56,13 @@ def train_decoder(
         channels_last(network)
     master = Master(taught, RATE, 0.998)
     counts = max(SHAPES // shrink, 1), max(FACES // shrink, 1)
-    began, told, steps, smooth = time.monotonic(), 0.0, 0, 0.004
+    began = time.monotonic()
     one_pass = Pass(partial(decoder_loss, network), master, draw_mixture(rng, *counts, device))
-    while (progress := (time.monotonic() - began) / seconds) < 1:
-        squared = one_pass(master, draw_mixture(rng, *counts, device))
-        master.set_rate(rate_at(progress, steps))
-        master.step()
-        if steps % 20 == 0:
-            smooth = smooth * 0.9 + float(squared.detach()) * 0.1
-        if steps % 20 == 0 and time.monotonic() - told > 20:
-            told = time.monotonic()
-            say(f"decoder {told - began:5.0f} s, step {steps}: {10 * math.log10(4 / smooth):.2f} dB")
-        steps += 1
-    say(f"decoder: {steps} steps")
+
+    def batch(progress: float) -> tuple[Tensor, str]:
+        return one_pass(master, draw_mixture(rng, *counts, device)), ""
+
+    train("decoder", seconds, began, master, batch, say, smooth=0.004)
     result = VaeNetwork(network.architecture).to(device)
     result.load_state_dict({name: t.float() for name, t in start_weights.items()})
     with torch.no_grad():
