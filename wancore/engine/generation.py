@@ -124,9 +124,7 @@ class Generation:
             for attachment in self.attachments:
                 with told_of(attachment.family, self.family):
                     attachment.prepare(self.plan.base, self.lead)
-        sound = heard(self.family.sound(prepared), self.attachments)
-        if sound is not None:
-            yield SoundTrack(sound.samples, sound.rate)
+        yield from self.sound(prepared)
         windows = self.family.windows(prepared, self.lead)
         frames, begun = LIVE_FRAMES, None
         if self.live is None:
@@ -152,6 +150,12 @@ class Generation:
         yield from self.leaving.rest()
         if self.loras.options.timing and self.loras.loras:
             yield Note(adapters.report())
+
+    def sound(self, prepared: Any) -> Iterator[SoundTrack]:
+        """What is heard, if anything; held no longer than whoever gets it does."""
+        sound = heard(self.family.sound(prepared), self.attachments)
+        if sound is not None:
+            yield SoundTrack(sound.samples, sound.rate)
 
     def work(self, frames: int) -> Work:
         """A forward over so many pixel frames, as far as it is known before the inputs are."""

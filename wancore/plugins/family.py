@@ -293,7 +293,10 @@ class Family(Protocol):
         ...
 
     def sound(self, prepared: Any) -> Sound | None:
-        """What is heard with the whole video; None if it is silent. The lead's before an attachment's."""
+        """What is heard with the whole video; None if it is silent. The lead's before an attachment's.
+
+        Asked for once, after `prepare`: it need not be held any longer.
+        """
         ...
 
     def finish(self, prepared: Any, frames: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from fractions import Fraction
 from itertools import combinations
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from tests.engine.tiny import Made, engine
-from wancore.events import Accepted, Frames, Progress
+from wancore.events import Accepted, Frames, Progress, SoundTrack
 
 both = pytest.mark.parametrize("family", ["infinitetalk", "multitalk"])
 
@@ -279,6 +280,19 @@ def test_memory_stays_flat(family, studio):
         gc.unfreeze()
     later = [held[w] for w in range(1, max(held))]
     assert len(later) >= 5 and len(set(later)) == 1
+
+
+@both
+def test_nobody_holds_the_sound_while_windows_are_made(family, studio):
+    each, heard = studio(family), None
+    for event in each.engine.generate(each.request(0.7, steps=1)):
+        if isinstance(event, SoundTrack):
+            heard = weakref.ref(event.samples)
+        if isinstance(event, Progress):
+            assert heard is not None and heard() is None
+            break
+    else:
+        pytest.fail("no step was made")
 
 
 @both

@@ -247,7 +247,8 @@ class TalkingFamily(FamilyBase):
         from wancore.media.audio import SPEECH_RATE
         from wancore.media.sound import Sound
 
-        return Sound(prepared.mix.numpy(), SPEECH_RATE) if len(prepared.mix) else None
+        mix = prepared.mix.taken()
+        return None if mix is None else Sound(mix.numpy(), SPEECH_RATE)
 
     def finish(self, prepared: Any, frames: Tensor) -> Tensor:
         from wancore_talking.prepare import Prepared

@@ -29,6 +29,7 @@ from wancore_talking.guidance import Scales
 from wancore_talking.parameters import TalkingParameters
 from wancore_talking.prepare import Plan, Prepared, assembled
 from wancore_talking.timeline import Pace, timeline
+from wancore_talking.tracks import Mix
 
 CPU = torch.device("cpu")
 CHANNELS = 16
@@ -168,7 +169,7 @@ def video(case: Case, family: TalkingFamily) -> Tensor:
         config["steps"], "multitalk", config["shift"], (config["text_guide_scale"],), "",
     )  # fmt: skip
     texts = {"positive": case.inputs["context"], "negative": case.inputs["context_null"]}
-    prepared = assembled(plan, base, lead, tools, features, texts, torch.zeros(0))
+    prepared = assembled(plan, base, lead, tools, features, texts, Mix())
     sent: list[Tensor] = []
     carry: Carry | None = None
     for window in family.windows(prepared, lead):

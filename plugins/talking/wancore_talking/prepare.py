@@ -26,7 +26,7 @@ from wancore_talking.parameters import TalkingParameters
 from wancore_talking.sources import Pictures, picture_size
 from wancore_talking.stills import Stills
 from wancore_talking.timeline import Timeline
-from wancore_talking.tracks import Tracks
+from wancore_talking.tracks import Mix, Tracks
 from wancore_talking.voices import read_tracks, speaker_count, voices
 
 
@@ -35,14 +35,14 @@ class Voices:
     """What is heard and where: the part that an attachment has too.
 
     `features` of each speaker; `masks` [3, h, w] with two speakers. `turned`: the window in which the
-    sound runs back from its end. `mix` [S]: all of it as an attachment has it, 16 kHz.
+    sound runs back from its end. `mix`: all of it as an attachment has it, 16 kHz.
     """
 
     features: tuple[Features, ...]
     masks: Tensor | None
     strength: float = 1.0
     turned: int | None = None
-    mix: Tensor = field(default_factory=lambda: torch.zeros(0))
+    mix: Mix = field(default_factory=Mix)
 
     def speech(self, window: Window) -> Speech:
         back = self.turned == window.index
@@ -55,7 +55,7 @@ class Prepared:
     """A request that this family leads.
 
     `pictures`: what each window starts from, by its first frame. `motion`: pixel frames taken over.
-    `projection`: momentum and threshold of adaptive projected guidance, if it is on. `mix` [S]: what is
+    `projection`: momentum and threshold of adaptive projected guidance, if it is on. `mix`: what is
     heard, 16 kHz. `patch`: rows and columns of latent pixels that make a token. `reads_image`: the model
     has image channels and an image branch; without, pictures reach it as frames that are held.
     """
@@ -72,7 +72,7 @@ class Prepared:
     reads_image: bool = True
     projection: tuple[float, float] | None = None
     color: ColorMatch | None = None
-    mix: Tensor = field(default_factory=lambda: torch.zeros(0))
+    mix: Mix = field(default_factory=Mix)
 
     def canvas(self, frames: int) -> Canvas:
         height, width = (n // self.stride for n in self.pictures[0].shape[1:])
@@ -97,7 +97,7 @@ def prepare(request: Request, plan: Plan, tracks: Tracks, base: Base, lead: Lead
         plan, base, lead, tools,
         encoded(tracks, frames, tools),
         guided_texts(request, lead, tools),
-        tracks.mix[: round(lead.frames / lead.fps * SPEECH_RATE)],
+        Mix(tracks.mix[: round(lead.frames / lead.fps * SPEECH_RATE)]),
     )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def prepare_live(request: Request, plan: Plan, base: Base, lead: Lead, tools: To
     parameters, source = plan.parameters, picture_size(plan.role, tools)
     size = (lead.height, lead.width)
     check_seen(parameters, source, base, lead)
-    prepared = assembled(plan, base, lead, tools, (), guided_texts(request, lead, tools), torch.zeros(0))
+    prepared = assembled(plan, base, lead, tools, (), guided_texts(request, lead, tools), Mix())
     given, count = voices(request), speaker_count(request, parameters)
     roles = tuple(given.get(number) for number in range(count))
     masks = placed(parameters, count, source, size, base.spatial_stride)
@@ -120,7 +120,7 @@ def assembled(
     tools: Tools,
     features: tuple[Features, ...],
     texts: Mapping[str, Tensor],
-    mix: Tensor,
+    mix: Mix,
 ) -> Prepared:
     """Everything but the encoding of sound and text."""
     parameters, size = plan.parameters, (lead.height, lead.width)
@@ -157,7 +157,7 @@ def prepare_attached(
         check_seen(parameters, size, base, lead)
     masks = placed(parameters, len(tracks.speech), size, size, base.spatial_stride)
     features = encoded(tracks, lead.frames, tools)
-    return Voices(features, masks, parameters.audio_strength, mix=tracks.mix)
+    return Voices(features, masks, parameters.audio_strength, mix=Mix(tracks.mix))
 
 
 def encoded(tracks: Tracks, frames: int, tools: Tools) -> tuple[Features, ...]:

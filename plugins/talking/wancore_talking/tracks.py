@@ -40,6 +40,18 @@ class Tracks:
         )
 
 
+class Mix:
+    """What is heard with the video [S]; given away once, since nothing reads an hour of sound again."""
+
+    def __init__(self, samples: Tensor | None = None) -> None:
+        self._samples = samples
+
+    def taken(self) -> Tensor | None:
+        """None: nothing is heard, or it was taken."""
+        samples, self._samples = self._samples, None
+        return samples
+
+
 def arranged(speech: Sequence[Tensor], order: AudioType, rate: int) -> Tracks:
     """`para`: all speak at once, shorter ones followed by silence. `add`: one after the other."""
     if order == "para":
