@@ -67,6 +67,9 @@ class AsyncSession:
     def finish(self, role: str = "") -> None:
         self.session.finish(role)
 
+    def samples(self, frame: Frame | Fragment) -> range:
+        return self.session.samples(frame)
+
     def steer(self, prompt: str | None = None, negative_prompt: str | None = None) -> str:
         return self.session.steer(prompt, negative_prompt)
 

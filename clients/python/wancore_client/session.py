@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
 
@@ -81,6 +82,18 @@ class Session:
     def sample_rate(self) -> int:
         """Samples per second of what `push` takes."""
         return self.info.sample_rate
+
+    def samples(self, frame: Frame | Fragment) -> range:
+        """Numbers of the pushed samples that play while a frame, or those of a fragment, are seen.
+
+        The first sample of every input is heard with the first frame.
+        """
+        rate = self.format.frame_rate
+        each = Fraction(rate.denominator * self.sample_rate, rate.numerator)
+        first, count = (
+            (frame.index, 1) if isinstance(frame, Frame) else (frame.first_index, frame.frame_count)
+        )
+        return range(round(first * each), round((first + count) * each))
 
     def push(self, sound: bytes | NDArray[Any], role: str = "") -> None:
         """More sound, mono: 16-bit PCM (bytes or int16), or floats of full scale 1. `role`: which input.

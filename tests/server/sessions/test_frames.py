@@ -32,6 +32,8 @@ def test_frames_come_back_while_sound_goes_in(client: Client, encoding: str) -> 
                 live.push(sound(0.75).astype(np.float32))
                 live.finish()
         assert live.result is not None and live.result.frame_count == 13 and live.block == 3
+        heard = [n for whole in wholes for n in live.samples(whole)]
+        assert heard == list(range(13 * RATE // FPS)), "every sample is heard once, in its place"
     if encoding == "raw":
         pixels = np.stack([frame.pixels for frame in wholes])
         assert np.array_equal(pixels, expected(["abc"] * 4)[:13])
