@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.engine.tight import MB, Tight, tightest
-from tests.engine.tiny import Made, engine, small
+from tests.engine.tiny import Made, Remembering, engine, small
 from tests.lora.adapters import low_rank, write
 from wancore.checkpoints.layout import find_parts
 from wancore.engine import Engine
@@ -27,15 +27,21 @@ def lora(tiny, tmp_path):
     return str(write(tmp_path / "pairs.safetensors", low_rank(load_transformer(transformer), 4, scale=0.5)))
 
 
+@pytest.fixture(scope="module")
+def with_room():
+    """An engine that all of a model fits into."""
+    return Remembering(engine())
+
+
 @pytest.fixture
-def plain(tiny):
-    return Made.of(engine().generate(small(tiny("t2v")))).frames
+def plain(tiny, with_room):
+    return with_room.made(small(tiny("t2v"))).frames
 
 
 @pytest.mark.parametrize("kind", ["t2v", "t2v-a14b"])
-def test_the_same_frames_with_weights_in_host_memory(kind, tiny):
+def test_the_same_frames_with_weights_in_host_memory(kind, tiny, with_room):
     model = tiny(kind)
-    wanted = Made.of(engine().generate(small(model))).frames
+    wanted = with_room.made(small(model)).frames
     tight = tightest(small(model))
     assert np.array_equal(Made.of(tight.generate(small(model))).frames, wanted)
     houses = list(tight.kept.houses.values())
@@ -64,7 +70,7 @@ def with_mode(runner: Engine, mode: str) -> Engine:
     return runner
 
 
-def test_a_longer_clip_moves_weights_out_and_a_short_one_brings_them_back(tiny):
+def test_a_longer_clip_moves_weights_out_and_a_short_one_brings_them_back(tiny, with_room):
     model = tiny("t2v")
     short, long = small(model, frames=5), small(model, frames=17)
     roomy = Tight(100)
@@ -73,9 +79,7 @@ def test_a_longer_clip_moves_weights_out_and_a_short_one_brings_them_back(tiny):
     tight = Tight(house.needs().resident * 1.001 / MB)
     residents = []
     for request in (short, long, short):
-        assert np.array_equal(
-            Made.of(tight.generate(request)).frames, Made.of(engine().generate(request)).frames
-        )
+        assert np.array_equal(Made.of(tight.generate(request)).frames, with_room.made(request).frames)
         (house,) = tight.kept.houses.values()
         residents.append(house.plan.resident)
     assert residents[0] == residents[2] > residents[1]
@@ -144,7 +148,7 @@ def test_out_of_memory_twice_is_reported_with_what_would_fit(tiny):
 def test_frames_are_decoded_once_more_after_the_transformer_has_left(tiny, plain):
     tight = Tight(100)
     request = small(tiny("t2v"))
-    vae = tight.models_for(tight.parts(request)).vae
+    vae = tight.models_for(tight.plan(request).parts).vae
     hook = RunsOut(0)
     vae.network.decoder.register_forward_pre_hook(hook)
     events, got = tight.generate(request), []
@@ -168,7 +172,7 @@ def test_the_vae_keeps_to_what_is_left_and_the_transformer_leaves_if_that_is_too
     request = small(tiny("t2v"))
     tight = Tight(megabytes) if megabytes is not None else tightest(request)
     made = Made.of(tight.generate(request)).frames
-    vae = tight.models_for(tight.parts(request)).vae
+    vae = tight.models_for(tight.plan(request).parts).vae
     assert vae.budget is not None and vae.budget <= tight.kept.budget().tensors
     (house,) = tight.kept.houses.values()
     assert made.shape == plain.shape
