@@ -54,6 +54,20 @@ def test_twice_the_same(stage, refused):
     assert isinstance(error, InvalidInput) and "wave" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"params": {"strenght": 1}}, "params.strenght"),
+        ({"params": {"strength": "much"}}, "params.strength"),
+        ({"inputs": {"picture": "x.png"}}, "inputs.picture"),
+    ],
+)
+def test_what_a_family_does_not_declare(stage, refused, given, field):
+    """Without a check of its own."""
+    error = refused(stage.request(attachments=[{"name": "wave", **given}]))
+    assert isinstance(error, InvalidInput) and (error.field, error.attachment) == (field, "wave")
+
+
 def test_two_that_speak(stage, refused):
     """Under a silent lead."""
     module = str(stage.files["audio module"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from wancore.engine import Engine
 from wancore.events import Event, Frames
@@ -20,6 +21,14 @@ SMALL = {"prompt": "a red ball", "size": "64x48", "frames": 9, "steps": 3, "seed
 def small(model: Path, **fields: Any) -> Request:
     """A request that takes a second."""
     return parse_request({**SMALL, "model": str(model), **fields})
+
+
+def write_pictures(folder: Path, colours: Sequence[str]) -> list[Path]:
+    """One picture of each colour, each of another shape."""
+    paths = [folder / f"{colour}.png" for colour in colours]
+    for i, (path, colour) in enumerate(zip(paths, colours, strict=True)):
+        Image.new("RGB", (20 + 5 * i, 50 - 4 * i), colour).save(path)
+    return paths
 
 
 def engine(**settings: Any) -> Engine:

@@ -11,11 +11,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from wancore_magref.canvas import blocks, collage, latent_mask, packed_mask
 from wancore_magref.family import MagrefFamily
 
-from tests.engine.tiny import Made, engine, small
+from tests.engine.tiny import Made, engine, small, write_pictures
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.events import Accepted
 from wancore.testing import make_tiny
@@ -31,11 +30,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("pictures")
-    paths = [folder / f"{colour}.png" for colour in COLOURS]
-    for i, (path, colour) in enumerate(zip(paths, COLOURS, strict=True)):
-        Image.new("RGB", (20 + 5 * i, 50 - 4 * i), colour).save(path)
-    return paths
+    return write_pictures(tmp_path_factory.mktemp("pictures"), COLOURS)
 
 
 @pytest.fixture(scope="module")

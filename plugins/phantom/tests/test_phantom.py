@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from wancore_phantom.guidance import phantom_guidance
 
 from plugins.vace.tests.making import make_module
-from tests.engine.tiny import Made, engine, small
+from tests.engine.tiny import Made, engine, small, write_pictures
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.events import Accepted
 from wancore.sampling.hooks import Step
@@ -30,11 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("pictures")
-    paths = [folder / f"{colour}.png" for colour in COLOURS]
-    for i, (path, colour) in enumerate(zip(paths, COLOURS, strict=True)):
-        Image.new("RGB", (20 + 5 * i, 50 - 4 * i), colour).save(path)
-    return paths
+    return write_pictures(tmp_path_factory.mktemp("pictures"), COLOURS)
 
 
 @pytest.fixture(scope="module")
