@@ -309,6 +309,7 @@ class Gateway:
         await self.stop_workers()
         await self.background.stop()
         await self.dispatcher.background.stop()
+        self.ledger.changes.stop()
         await self.encoders.stop()
         await self.checker.stop()
         await self.store.close()

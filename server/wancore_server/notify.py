@@ -1,12 +1,13 @@
-"""Waking everyone who waits for news."""
+"""Waking everyone who waits for news, and work that does not end with whoever waits for it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -56,3 +57,25 @@ class Background:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Unbroken:
+    """Work that is done to its end, though whoever waits for it may be cancelled meanwhile."""
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.done)
+        return await asyncio.shield(task)
+
+    def done(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller has it, if there still is one
+
+    def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()

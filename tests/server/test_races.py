@@ -8,6 +8,7 @@ import random
 import sqlite3
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,12 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wancore_client import Client, WancoreClientError
-from wancore_proto.v1 import job_pb2
+from wancore_proto.v1 import job_pb2, job_service_pb2
+from wancore_server.jobs.ledger import Ledger, Move
 from wancore_server.jobs.states import FINAL
+from wancore_server.metrics import Metrics
 from wancore_server.store import Frames, NewJob, SqliteStore
 from wancore_server.store.model import Change
 
-from tests.server.harness import Server, running
+from tests.server.harness import PATIENCE, Server, eventually, running
 
 State = job_pb2.Job.State
 Q, S, R = State.STATE_QUEUED, State.STATE_STARTING, State.STATE_RUNNING
@@ -157,6 +160,62 @@ def test_crashes_and_cancels_together(server: Server, client: Client) -> None:
         with contextlib.suppress(WancoreClientError):
             client.watch(job.name, frames=False).wait()
         check_history(stored_history(server, job.name))
+
+
+def test_a_change_is_whole_though_its_caller_is_cancelled(tmp_path: Path) -> None:
+    """Memory follows the store, at whatever moment the one who asked is cancelled: no viewer waits for an
+    event that never comes."""
+
+    async def run() -> None:
+        store = SqliteStore(tmp_path / "store.db")
+        ledger = Ledger(store, Metrics(), 60)
+        info = job_pb2.Job(name="jobs/a", state=Q).SerializeToString()
+        live, _ = await ledger.create(NewJob("a", "me", "f", "", 1, info, "", b"", (b"",)), 0, "")
+        await ledger.move(live, Move({Q}, S, attempt=1))
+        for turns in range(60):
+            entry = job_pb2.JobEvent(stage=job_pb2.StageProgress(step=turns))
+            asked = asyncio.ensure_future(ledger.append(live, 1, {S}, [entry]))
+            for _ in range(turns % 6):
+                await asyncio.sleep(0 if turns < 30 else 0.0005)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        moving = asyncio.ensure_future(ledger.move(live, Move({S}, R)))
+        await asyncio.sleep(0)
+        moving.cancel()
+        assert await ledger.append(live, 1, {R}, [job_pb2.JobEvent(warning=job_pb2.Warning(reason="last"))])
+        stored = await store.history("a")
+        assert live.log.entries == stored and not live.log.early and len(stored) > 4
+        row = await store.job("a")
+        assert row is not None and row.state == live.state == R
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_calls_cancelled_at_every_moment_leave_no_job_behind(server: Server, client: Client) -> None:
+    """Faults 9 and 13: what was stored is queued, found by its request id, and ended without a viewer."""
+    rng, ids = random.Random(3), [str(uuid.UUID(int=n, version=4)) for n in range(40)]
+    spec = job_pb2.JobSpec(family="families/steady")
+    spec.shape.frame_count = 1
+    metadata = client.connection.metadata
+    for number, id in enumerate(ids):
+        if number % 2:
+            made = job_service_pb2.GenerateRequest(spec=spec, request_id=id)
+            call = client.job_streams.Generate(made, metadata=metadata)
+        else:
+            asked = job_service_pb2.CreateJobRequest(spec=spec, request_id=id)
+            call = client.job_calls.CreateJob.future(asked, metadata=metadata)
+        time.sleep(rng.random() * 0.02)
+        call.cancel()
+    again = []
+    for number, id in enumerate(ids):
+        spec.on_disconnect = (
+            job_pb2.ON_DISCONNECT_CANCEL_AFTER_GRACE if number % 2 else job_pb2.ON_DISCONNECT_KEEP
+        )
+        asked = job_service_pb2.CreateJobRequest(spec=spec, request_id=id)
+        again.append(client.call(client.job_calls.CreateJob, asked).name)
+    assert len(set(again)) == len(ids)
+    eventually(lambda: all(client.job(name).state in (OK, CANCELLED) for name in again), 30 * PATIENCE)
 
 
 @settings(max_examples=50, deadline=None)

@@ -19,7 +19,7 @@ from wancore_proto.v1 import catalog_service_pb2, frames_pb2
 from wancore_server.catalog.catalog import Catalog
 from wancore_server.errors import ApiError, Violation, invalid
 from wancore_server.logs import FieldsAdapter
-from wancore_server.notify import Background
+from wancore_server.notify import Background, Unbroken
 from wancore_server.settings import ServerSettings
 from wancore_server.wire import wire_pb2
 from wancore_server.workers.process import Child
@@ -48,7 +48,7 @@ class Checker:
         self.child: Child | None = None
         self.lock = asyncio.Lock()
         self.background = Background()
-        self.asking: set[asyncio.Future[Answer]] = set()
+        self.asking = Unbroken()
         self.number = 0
         self.strikes: dict[str, int] = {}
         self.rested: dict[str, float] = {}  # family -> time.monotonic() from which on it is asked again
@@ -114,16 +114,8 @@ class Checker:
             return Answer()
         if time.monotonic() < self.rested.get(family, 0.0):
             return Answer(unasked="they have crashed or hung the process that asks them")
-        # Shielded: a caller that goes away must not leave half a question behind.
-        asking = asyncio.ensure_future(self.in_turn(family, request))
-        self.asking.add(asking)
-        asking.add_done_callback(self.asked)
-        return await asyncio.shield(asking)
-
-    def asked(self, done: asyncio.Future[Answer]) -> None:
-        self.asking.discard(done)
-        if not done.cancelled():
-            done.exception()  # its caller has it, if there still is one
+        # A caller that goes away must not leave half a question behind.
+        return await self.asking.run(self.in_turn(family, request))
 
     async def in_turn(self, family: str, request: Mapping[str, Any]) -> Answer:
         try:
@@ -179,8 +171,7 @@ class Checker:
             self.rested[family] = time.monotonic() + self.settings.checker_rest_s
 
     async def stop(self) -> None:
-        for asking in self.asking:
-            asking.cancel()
+        self.asking.stop()
         await self.background.stop()
         if self.child is not None:
             await ended(self.child)

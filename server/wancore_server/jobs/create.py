@@ -118,13 +118,21 @@ class Creation:
             await self.admit(owner, new.family)
         try:
             after = created - int(self.settings.request_id_s * SECOND)
-            live, fresh = await self.ledger.create(new, after, checked.engine_model)
+            return await self.ledger.changes.run(self.store_and_queue(new, after, checked, settled))
         except RequestIdReused as error:
             raise reused(error.job) from None
+
+    async def store_and_queue(
+        self, new: NewJob, request_ids_after: int, checked: Checked, settled: job_pb2.JobSpec
+    ) -> LiveJob:
+        """Done to its end though the caller may go: what is stored must also be queued, and may have to end
+        again when nobody comes to watch it."""
+        live, fresh = await self.ledger.create(new, request_ids_after, checked.engine_model)
         if fresh:
             asked = {"prompt": settled.prompt} if self.settings.log_prompts else {}
-            log.info("job created", extra={"job": job, "caller": owner, **asked})
+            log.info("job created", extra={"job": new.id, "caller": new.owner, **asked})
             self.dispatcher.enqueue(live)
+            self.dispatcher.start_grace(live)
         return live
 
     def job(self, spec: job_pb2.JobSpec, checked: Checked) -> job_pb2.Job:

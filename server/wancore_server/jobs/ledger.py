@@ -16,6 +16,7 @@ from wancore_server.jobs.live import LiveJob
 from wancore_server.jobs.log import JobLog
 from wancore_server.jobs.states import FINAL, result_event, state_changed
 from wancore_server.metrics import Metrics
+from wancore_server.notify import Unbroken
 from wancore_server.store import Block, Event, Frames, JobRow, NewJob, Store, StoreBusy
 from wancore_server.store.model import Change
 from wancore_server.tracing import parse_trace
@@ -45,11 +46,16 @@ class Move:
 
 
 class Ledger:
-    """All jobs; those that are unfinished or watched are in memory."""
+    """All jobs; those that are unfinished or watched are in memory.
+
+    A change that has begun is made in memory too, even if whoever asked for it is cancelled while the store
+    commits it: what memory lacks, no viewer would ever get.
+    """
 
     def __init__(self, store: Store, metrics: Metrics, retention_s: float) -> None:
         self.store, self.metrics, self.retention_s = store, metrics, retention_s
         self.lives: dict[str, LiveJob] = {}
+        self.changes = Unbroken()
         self.on_busy: Callable[[], None] = lambda: None  # may make room
         self.on_final: list[Callable[[LiveJob], None]] = []
 
@@ -105,6 +111,9 @@ class Ledger:
         `patient`: a store that cannot be written is tried until it can, since what a worker did is
         done; else raises `StoreBusy`.
         """
+        return await self.changes.run(self.moved(live, move, patient))
+
+    async def moved(self, live: LiveJob, move: Move, patient: bool) -> bool:
         async with live.lock:
             if live.state not in move.expected:
                 return False
@@ -179,6 +188,16 @@ class Ledger:
         edit: Callable[[job_pb2.Job], None] | None = None,
     ) -> bool:
         """Adds events and frames of an attempt; False where the job has moved on."""
+        return await self.changes.run(self.appended(live, attempt, states, entries, edit))
+
+    async def appended(
+        self,
+        live: LiveJob,
+        attempt: int,
+        states: Collection[job_pb2.Job.State],
+        entries: Sequence[job_pb2.JobEvent | Frames],
+        edit: Callable[[job_pb2.Job], None] | None,
+    ) -> bool:
         async with live.lock:
             if live.attempt != attempt or live.state not in states:
                 return False
