@@ -66,6 +66,7 @@ class Live:
         self.changed = threading.Condition()
         self.steerings: deque[Steering] = deque()
         self.closed = self.paused = False
+        self.begun = 0  # blocks
         self.lease_until: float | None = None
         self.on_wait: Callable[[bool], None] = lambda waiting: None
 
@@ -100,11 +101,12 @@ class Live:
             self.allowed = blocks if self.allowed is None else max(self.allowed, blocks)
             self.changed.notify_all()
 
-    def pause(self, paused: bool = True) -> None:
-        """Holds back blocks that have not begun, or lets them begin."""
+    def pause(self, paused: bool = True) -> int:
+        """Holds back blocks that have not begun, or lets them begin; the number of the first of them."""
         with self.changed:
             self.paused = paused
             self.changed.notify_all()
+            return self.begun
 
     def steer(self, steering: Steering) -> None:
         with self.changed:
@@ -153,6 +155,7 @@ class Live:
         """Waits until the block may begin; what is to change from it on, oldest first."""
         with self.changed:
             self.wait(lambda: not self.paused and (self.allowed is None or block < self.allowed))
+            self.begun = block + 1
             steerings = list(self.steerings)
             self.steerings.clear()
             return steerings

@@ -149,6 +149,13 @@ def test_no_block_begins_without_leave(studio):
     assert done == [0]
 
 
+def test_a_pause_holds_back_the_block_after_the_one_that_has_begun():
+    live = Live()
+    assert live.pause() == 0 and live.pause(False) == 0
+    live.begin(0)
+    assert live.pause() == 1
+
+
 def test_a_lease_that_is_not_renewed_ends_the_wait():
     live = Live()
     live.renew(0.05)

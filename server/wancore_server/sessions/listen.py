@@ -53,7 +53,7 @@ class Listener:
             try:
                 self.control(request.control)
             except ApiError as error:
-                self.answer(request.control.id, error.status())
+                self.refuse(request.control.id, error.status())
 
     def feed(self, **content: Any) -> None:
         """Before a worker has the session nothing can be fed: it is kept (see `backlog`)."""
@@ -110,7 +110,7 @@ class Listener:
 
     def control(self, control: pb.Control) -> None:
         """Raises `ApiError`, for this control alone."""
-        session, change = self.session, control.WhichOneof("change")
+        change = control.WhichOneof("change")
         if not 1 <= len(control.id) <= MAX_ID:
             raise invalid_field("control.id", f"1 to {MAX_ID} characters")
         if control.HasField("displayed_block"):
@@ -118,9 +118,7 @@ class Listener:
         if change == "prompt":
             self.steer(control)
         elif change in ("pause", "resume"):
-            session.paused = change == "pause"
-            self.feed(paused=session.paused)
-            self.answer(control.id, None)
+            self.feed(pause=wire_pb2.Pause(id=control.id, paused=change == "pause"))
         else:
             raise invalid_field("control.change", f"must be one of: {', '.join(CHANGES)}")
 
@@ -148,8 +146,5 @@ class Listener:
         self.session.controls[control.id] = time.monotonic()
         self.feed(steer=steer)
 
-    def answer(self, id: str, error: status_pb2.Status | None) -> None:
-        result = pb.ControlResult(id=cut(id, MAX_ID), block=self.session.info.block_count)
-        if error is not None:
-            result.error.CopyFrom(error)
-        self.session.tell(control=result)
+    def refuse(self, id: str, error: status_pb2.Status) -> None:
+        self.session.tell(control=pb.ControlResult(id=cut(id, MAX_ID), error=error))

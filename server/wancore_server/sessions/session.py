@@ -78,7 +78,6 @@ class LiveSession:
     acknowledged: int | None = None
     viewer: object | None = None
     run: SessionRun | None = None
-    paused: bool = False
     created: float = field(default_factory=time.monotonic)
     last_word: float = field(default_factory=time.monotonic)
     last_block: float = 0.0

@@ -74,22 +74,22 @@ class LiveRun(_message.Message):
     def __init__(self, roles: _Optional[_Iterable[str]] = ..., sample_rate: _Optional[int] = ..., allowed_blocks: _Optional[int] = ..., lease_s: _Optional[float] = ...) -> None: ...
 
 class LiveInput(_message.Message):
-    __slots__ = ("lease", "sound", "allowed_blocks", "paused", "steer", "ended_role", "renewed")
+    __slots__ = ("lease", "sound", "allowed_blocks", "pause", "steer", "ended_role", "renewed")
     LEASE_FIELD_NUMBER: _ClassVar[int]
     SOUND_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_BLOCKS_FIELD_NUMBER: _ClassVar[int]
-    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     STEER_FIELD_NUMBER: _ClassVar[int]
     ENDED_ROLE_FIELD_NUMBER: _ClassVar[int]
     RENEWED_FIELD_NUMBER: _ClassVar[int]
     lease: Lease
     sound: LiveSound
     allowed_blocks: int
-    paused: bool
+    pause: Pause
     steer: Steer
     ended_role: str
     renewed: bool
-    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., sound: _Optional[_Union[LiveSound, _Mapping]] = ..., allowed_blocks: _Optional[int] = ..., paused: _Optional[bool] = ..., steer: _Optional[_Union[Steer, _Mapping]] = ..., ended_role: _Optional[str] = ..., renewed: _Optional[bool] = ...) -> None: ...
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., sound: _Optional[_Union[LiveSound, _Mapping]] = ..., allowed_blocks: _Optional[int] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., steer: _Optional[_Union[Steer, _Mapping]] = ..., ended_role: _Optional[str] = ..., renewed: _Optional[bool] = ...) -> None: ...
 
 class LiveSound(_message.Message):
     __slots__ = ("role", "pcm16")
@@ -98,6 +98,14 @@ class LiveSound(_message.Message):
     role: str
     pcm16: bytes
     def __init__(self, role: _Optional[str] = ..., pcm16: _Optional[bytes] = ...) -> None: ...
+
+class Pause(_message.Message):
+    __slots__ = ("id", "paused")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    paused: bool
+    def __init__(self, id: _Optional[str] = ..., paused: _Optional[bool] = ...) -> None: ...
 
 class Steer(_message.Message):
     __slots__ = ("id", "prompt", "negative_prompt")

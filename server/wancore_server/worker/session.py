@@ -52,8 +52,9 @@ class WorkerSession(WorkerAttempt):
             self.live.push(pcm.astype(np.float32) / np.float32(32768), message.sound.role)
         elif kind == "allowed_blocks":
             self.live.allow(message.allowed_blocks)
-        elif kind == "paused":
-            self.live.pause(message.paused)
+        elif kind == "pause":
+            block = self.live.pause(message.pause.paused)
+            self.link.send(steered=wire_pb2.LiveSteered(lease=self.lease, id=message.pause.id, block=block))
         elif kind == "ended_role":
             self.live.end(message.ended_role or None)
         elif kind == "steer":

@@ -51,11 +51,13 @@ def test_controls_are_refused_alone(client: Client, line: Callable[..., Line]) -
 def test_pause_and_resume(client: Client, line: Callable[..., Line]) -> None:
     each = line(session(client).name)
     each.say(control=pb.Control(id="p", pause=pb.Pause()))
-    each.control("p")
+    assert each.control("p").block == 0
     each.push(1)
     assert "block" not in each.quiet(0.5)
     each.say(control=pb.Control(id="r", resume=pb.Resume()))
     each.block(0)
+    each.say(control=pb.Control(id="again", pause=pb.Pause()))
+    assert each.control("again").block == 1, "the worker says what has not begun"
 
 
 def test_a_client_joins_again(client: Client) -> None:
