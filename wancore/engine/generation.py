@@ -16,6 +16,7 @@ from wancore.checkpoints.parts import Parts
 from wancore.checkpoints.view import FileView
 from wancore.engine.attachment import AttachedFamily, heard
 from wancore.engine.blocks import transacted
+from wancore.engine.carried import Carried
 from wancore.engine.compose import Composed, compose
 from wancore.engine.decoder import Chunk, begun_again, decode, windowed
 from wancore.engine.encoders import RequestTools
@@ -234,8 +235,8 @@ class Generation:
             window.index, self.overlap,
         )  # fmt: skip
         latent = yield from self.denoise(window, conditioning, sampling)
-        frames = yield from self.decode(prepared, window, conditioning, latent)
-        return None if window.last else Carry(torch.cat(frames, dim=1), latent[:, conditioning.added_head :])
+        carried = yield from self.decode(prepared, window, conditioning, latent)
+        return None if window.last else Carry(carried.frames, latent[:, conditioning.added_head :])
 
     def methods(self, guidance: Guidance, canvas: Canvas) -> tuple[Method, ...]:
         """Fresh methods for one window, in their order."""
@@ -319,21 +320,22 @@ class Generation:
 
     def decode(
         self, prepared: Any, window: Window, conditioning: Composed, latent: Tensor
-    ) -> Generator[Event, None, list[Tensor]]:
+    ) -> Generator[Event, None, Carried]:
+        """Ends with what the next window may read."""
         spans = self.family.decode(conditioning.canvas)
         self.models.make_room_to_decode(latent)
         chunks = begun_again(
             lambda: windowed(window, decode(self.models.vae, latent, spans)), self.models.make_room
         )
-        kept: list[Tensor] = []
+        carried = Carried(window.carried)
         while (chunk := self.next_chunk(prepared, chunks)) is not None:
             if not window.last:
-                kept.append(chunk.frames)
+                carried.add(chunk.frames)
             if chunk.fresh.shape[1]:
                 fresh = to_uint8(self.finished(chunk.fresh))
                 self.sent += len(fresh)
                 yield from self.leaving.add(self.sent - len(fresh), fresh)
-        return kept
+        return carried
 
     def finished(self, frames: Tensor) -> Tensor:
         """Frames as they are sent: the attachments change what the lead made, and no window's beginning."""

@@ -124,7 +124,7 @@ class Window:
 
     Pixel frames [start, start + frames); of these, the first `known` are already out and not
     sent again, and the last `spare` are past the end of the video and never sent. `last`: no window
-    follows.
+    follows. `carried`: how many of its last frames the next window reads; None: all, which takes memory.
     """
 
     index: int
@@ -133,12 +133,14 @@ class Window:
     known: int = 0
     last: bool = True
     spare: int = 0
+    carried: int | None = None
 
 
 @dataclass(frozen=True)
 class Carry:
     """What a window leaves for the next: its finished frames [3, T, H, W] in [-1, 1], and its latent.
 
+    `frames`: the last `carried` of the window, or all.
     `latent` [C, F, h, w]: of the lead's own canvas, with its service frames.
     """
 

@@ -59,7 +59,7 @@ class LiveTimeline:
             if total is not None and total <= stop:
                 yield self.last(index, start, known, total)
                 return
-            yield Window(index, start, self.pace.window, known, last=False)
+            yield Window(index, start, self.pace.window, known, last=False, carried=self.pace.motion)
             index, start, known = index + 1, stop - self.pace.motion, self.pace.motion
             for role in self.roles:
                 self.live.forget(role, sample_at(start, self.fps) - CONTEXT * SPEECH_RATE)

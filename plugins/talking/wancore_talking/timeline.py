@@ -43,10 +43,10 @@ def timeline(lengths: Sequence[int], limit: int, pace: Pace, ending: Ending) -> 
     wanted = min(limit, lengths[0])
     if wanted <= pace.window:
         return Timeline(wanted, cut([Window(0, 0, pace.window)], wanted))
-    windows = [Window(0, 0, pace.window, last=False)]
+    windows = [Window(0, 0, pace.window, last=False, carried=pace.motion)]
     while windows[-1].start + pace.window < wanted:
         start = windows[-1].start + pace.window - pace.motion
-        windows.append(Window(len(windows), start, pace.window, pace.motion, last=False))
+        windows.append(replace(windows[-1], index=len(windows), start=start, known=pace.motion))
     end = windows[-1].start + pace.window
     ran_out = any(end >= length for length in lengths)
     total = min(limit, end, ending(lengths)) if ran_out else min(limit, end)
