@@ -169,11 +169,13 @@ struct Constant {
 template <typename F>
 cudaError_t with_count(int count, F f) {
     switch (count) {
+#ifndef WANCORE_ONE_VARIANT
         case 1: return f(Constant<1>{});
         case 2: return f(Constant<2>{});
         case 3: return f(Constant<3>{});
-        case 4: return f(Constant<4>{});
         case 5: return f(Constant<5>{});
+#endif
+        case 4: return f(Constant<4>{});
         default: return cudaErrorInvalidValue;
     }
 }

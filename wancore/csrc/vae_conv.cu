@@ -85,20 +85,6 @@ __device__ __forceinline__ uint32_t sum(uint32_t a, uint32_t b) {
     return *reinterpret_cast<const uint32_t*>(&v);
 }
 
-// Of four words of each of four neighbouring lanes, lane q gets the q-th of each.
-__device__ __forceinline__ uint4 transposed(uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3, int q) {
-    const bool odd = q & 1, high = q & 2;
-    uint32_t a = __shfl_xor_sync(0xffffffffu, odd ? w0 : w1, 1);
-    uint32_t b = __shfl_xor_sync(0xffffffffu, odd ? w2 : w3, 1);
-    if (odd) w0 = a, w2 = b;
-    else w1 = a, w3 = b;
-    a = __shfl_xor_sync(0xffffffffu, high ? w0 : w2, 2);
-    b = __shfl_xor_sync(0xffffffffu, high ? w1 : w3, 2);
-    if (high) w0 = a, w1 = b;
-    else w2 = a, w3 = b;
-    return make_uint4(w0, w1, w2, w3);
-}
-
 // A thread's results of one of two rows of pixels: `word` i is channels 8 i + 2 q and the next.
 template <int kN>
 __device__ __forceinline__ uint32_t word(const Problem& p, const float (&acc)[kN / 2], int i, int half, int n, int q) {
@@ -134,7 +120,7 @@ __device__ __forceinline__ void write(const Problem& p, const float (&acc)[T::kN
 #pragma unroll
         for (int i = 0; i < kFours; ++i) {
             uint4 value =
-                transposed(word<kN>(p, acc, 4 * i, half, at.n, q), word<kN>(p, acc, 4 * i + 1, half, at.n, q),
+                hopper::transposed(word<kN>(p, acc, 4 * i, half, at.n, q), word<kN>(p, acc, 4 * i + 1, half, at.n, q),
                            word<kN>(p, acc, 4 * i + 2, half, at.n, q), word<kN>(p, acc, 4 * i + 3, half, at.n, q), q);
             if (!inside) continue;
             if (p.add)
@@ -287,34 +273,6 @@ __global__ void __launch_bounds__(kThreads, 1)
 #endif
 }
 
-using Encode = decltype(&cuTensorMapEncodeTiled);
-
-Encode encoder() {
-    static Encode found = [] {
-        void* function = nullptr;
-        cudaDriverEntryPointQueryResult status;
-#if CUDART_VERSION >= 12050
-        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &status);
-#else
-        cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &function, cudaEnableDefault, &status);
-#endif
-        return reinterpret_cast<Encode>(function);
-    }();
-    return found;
-}
-
-// Of `rank` dimensions, innermost first; `strides` in elements of all but the innermost.
-bool describe(CUtensorMap* map, const void* data, int rank, const uint64_t* sizes, const uint64_t* strides,
-              const uint32_t* box) {
-    uint64_t bytes[4];
-    const uint32_t ones[5] = {1, 1, 1, 1, 1};
-    for (int i = 0; i + 1 < rank; ++i) bytes[i] = strides[i] * sizeof(bfloat_t);
-    return encoder() && encoder()(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, rank, const_cast<void*>(data), sizes, bytes,
-                                  box, ones, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_64B,
-                                  CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                                  CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
-}
-
 template <typename T> cudaError_t launch(const void* x, const void* weight, Problem p, cudaStream_t stream) {
     const uint64_t c = p.channels_in, w = p.width, h = p.height, parts = p.parts;
     const uint64_t x_sizes[] = {c, w, h, parts, static_cast<uint64_t>(p.frames + T::kTime - 1) / parts};
@@ -326,8 +284,8 @@ template <typename T> cudaError_t launch(const void* x, const void* weight, Prob
     const uint64_t weight_strides[] = {c, c * kAllTaps};
     const uint32_t weight_box[] = {kChannels, 1, T::kN};
     CUtensorMap x_map, weight_map;
-    if (!describe(&x_map, x, 5, x_sizes, x_strides, x_box) ||
-        !describe(&weight_map, weight, 3, weight_sizes, weight_strides, weight_box))
+    if (!hopper::describe<bfloat_t, kRowBytes>(&x_map, x, 5, x_sizes, x_strides, x_box) ||
+        !hopper::describe<bfloat_t, kRowBytes>(&weight_map, weight, 3, weight_sizes, weight_strides, weight_box))
         return cudaErrorInvalidValue;
     p.tiles_n = (p.channels_out + T::kN - 1) / T::kN;
     p.tiles_t = (p.frames + T::kFrames - 1) / T::kFrames;
@@ -344,6 +302,16 @@ template <typename T> cudaError_t launch(const void* x, const void* weight, Prob
     if (error != cudaSuccess) return error;
     kernel<<<p.tiles < processors ? p.tiles : processors, kThreads, T::kBytes, stream>>>(x_map, weight_map, p);
     return cudaGetLastError();
+}
+
+// In tiles for so many frames.
+template <typename Many, typename Two, typename One>
+cudaError_t launch_for(const void* x, const void* weight, const Problem& p, cudaStream_t stream) {
+#ifndef WANCORE_ONE_VARIANT
+    if (p.frames > 2) return launch<Many>(x, weight, p, stream);
+    if (p.frames == 2) return launch<Two>(x, weight, p, stream);
+#endif
+    return launch<One>(x, weight, p, stream);
 }
 
 Problem problem(void* out, const void* bias, const void* add, int64_t frames, int64_t height, int64_t width,
@@ -373,19 +341,13 @@ WANCORE_API int wancore_vae_conv(const void* x, const void* weight, const void* 
     const Problem p = problem(out, bias, add, frames, height, width, channels_in, channels_out);
     if (planes) {
         if (channels_out > kFew) return cudaErrorInvalidValue;
-        if (frames > 1) return launch<Causal<4, 16, kFew>>(x, weight, p, stream);
-        return launch<Causal<1, 32, kFew>>(x, weight, p, stream);
+        using Many = Causal<4, 16, kFew>;
+        return launch_for<Many, Many, Causal<1, 32, kFew>>(x, weight, p, stream);
     }
-    if (channels_out % 96 == 0) {
-        if (frames > 2) return launch<Causal<4, 16, 96>>(x, weight, p, stream);
-        if (frames == 2) return launch<Causal<2, 16, 96>>(x, weight, p, stream);
-        return launch<Causal<1, 32, 96>>(x, weight, p, stream);
-    }
-    if (channels_out % 80 == 0) {
-        if (frames > 2) return launch<Causal<4, 16, 80>>(x, weight, p, stream);
-        if (frames == 2) return launch<Causal<2, 16, 80>>(x, weight, p, stream);
-        return launch<Causal<1, 32, 80>>(x, weight, p, stream);
-    }
+    if (channels_out % 96 == 0)
+        return launch_for<Causal<4, 16, 96>, Causal<2, 16, 96>, Causal<1, 32, 96>>(x, weight, p, stream);
+    if (channels_out % 80 == 0)
+        return launch_for<Causal<4, 16, 80>, Causal<2, 16, 80>, Causal<1, 32, 80>>(x, weight, p, stream);
     return cudaErrorInvalidValue;
 }
 
@@ -397,14 +359,7 @@ WANCORE_API int wancore_vae_up_conv(const void* x, const void* weight, const voi
     if (channels_in % kChannels || frames < 1 || parts < 1 || parts > 2) return cudaErrorInvalidValue;
     Problem p = problem(out, bias, nullptr, frames * parts, height, width, channels_in, channels_out);
     p.parts = static_cast<int>(parts);
-    if (channels_out % 96 == 0) {
-        if (p.frames > 2) return launch<Up<4, 96>>(x, weight, p, stream);
-        if (p.frames == 2) return launch<Up<2, 96>>(x, weight, p, stream);
-        return launch<Up<1, 96>>(x, weight, p, stream);
-    }
-    if (channels_out % 128 == 0) {
-        if (p.frames > 1) return launch<Up<2, 128>>(x, weight, p, stream);
-        return launch<Up<1, 128>>(x, weight, p, stream);
-    }
+    if (channels_out % 96 == 0) return launch_for<Up<4, 96>, Up<2, 96>, Up<1, 96>>(x, weight, p, stream);
+    if (channels_out % 128 == 0) return launch_for<Up<2, 128>, Up<2, 128>, Up<1, 128>>(x, weight, p, stream);
     return cudaErrorInvalidValue;
 }
