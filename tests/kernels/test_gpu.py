@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from tests.kernels.compare import close, codes_close
 from wancore.kernels.activation import activation, quantise_rows
 from wancore.kernels.codes import Codes
-from wancore.kernels.fp8_product import fp8_product, fp8_product_twin, row_wise
+from wancore.kernels.fp8_product import (
+    fp8_product,
+    fp8_product_twin,
+    in_large_tiles,
+    large,
+    on_hopper,
+    row_wise,
+)
 from wancore.kernels.junction import Affine, Form, Modulated, Update, junction, junction_twin
 from wancore.kernels.rotary import norm_rotate, norm_rotate_twin, rms_norm, rms_norm_twin
 from wancore.kernels.sources import KERNELS
@@ -173,13 +180,31 @@ def test_fp8_products() -> None:
     if not row_wise():
         pytest.skip("this GPU has no row-wise fp8 products")
     for count, wide, out in [(1, 16, 16), (7, 128, 48), (513, 5120, 5120), (33, 13824, 5120)]:
-        x = quantise_rows(torch.randn(count, wide, device="cuda", dtype=torch.bfloat16))
-        w = quantise_rows(torch.randn(out, wide, device="cuda"))
-        bias = torch.randn(out, device="cuda", dtype=torch.bfloat16)
+        x, w, bias, exact = fp8_case(count, wide, out)
         got = fp8_product(x, w.codes, w.scale, bias)
-        exact = F.linear(x.codes.double() * x.scale, w.codes.double() * w.scale) + bias.double()
         assert relative(got, exact) < 5e-3
         assert relative(fp8_product_twin(x, w.codes, w.scale, bias), exact) < 5e-3
+
+
+def test_fp8_products_in_large_tiles() -> None:
+    if not on_hopper(0):
+        pytest.skip("needs a Hopper GPU")
+    x, w, *_ = fp8_case(4400, 48, 1024)
+    assert large(x, w.codes) and not large(x[:513], w.codes)
+    sizes = [(1, 16, 16), (129, 48, 272), (300, 992, 1040), (1025, 5120, 5136), (90001, 48, 48)]
+    for count, wide, out in [*sizes, (4400, 13824, 1024), (311, 144, 13952)]:
+        x, w, bias, exact = fp8_case(count, wide, out)
+        assert relative(in_large_tiles(x, w.codes, w.scale, bias), exact) < 5e-3
+        assert relative(in_large_tiles(x, w.codes, w.scale, None), exact - bias.double()) < 5e-3
+
+
+def fp8_case(count: int, wide: int, out: int) -> tuple[Codes, Codes, Tensor, Tensor]:
+    """Rows, a weight, its bias, and their product in float64."""
+    x = quantise_rows(torch.randn(count, wide, device="cuda", dtype=torch.bfloat16))
+    w = quantise_rows(torch.randn(out, wide, device="cuda"))
+    bias = torch.randn(out, device="cuda", dtype=torch.bfloat16)
+    exact = F.linear(x.codes.double() * x.scale, w.codes.double() * w.scale) + bias.double()
+    return x, w, bias, exact
 
 
 def test_one_product_of_three_linears_and_one_trip_of_a_feed_forward() -> None:

@@ -7,16 +7,18 @@ from torch import Tensor
 
 from wancore.kernels.library import KernelLibrary, settled
 
+HOPPER = (9, 0)
 LARGEST_WIDTH = 16384  # of a row that a block of threads holds in registers
 UPDATE = "piiipipf"  # rows, stride, start, count, gate, its stride, strength, factor
 
 KERNELS = KernelLibrary(
     "transformer",
-    ("activation.cu", "junction.cu", "rotary.cu"),
+    ("activation.cu", "junction.cu", "rotary.cu", "fp8_product.cu"),
     {
         "wancore_activation": "pipippppiiii",
         "wancore_junction": "pi" + 2 * UPDATE + "pppipippfpppiiii",
         "wancore_norm_rotate": "pippippippippfiiii",
+        "wancore_fp8_product": "ppppppiii",
     },
 )
 
