@@ -1,6 +1,6 @@
 """One forward of the 14B text-to-video transformer: floor, ours, and diffusers, in one run.
 
-python -m benchmarks.forward [--tokens 21504,32760] [--parts floor,ours,diffusers,profile,accuracy]
+python -m benchmarks.forward [--tokens 21504,32760] [--parts floor,ours,compiled,diffusers,profile,accuracy]
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from benchmarks.forward_floor import elementwise_bytes, products_and_attention
 from benchmarks.gpu import busy, copy_bandwidth, describe, milliseconds
 from benchmarks.wan14b import CONFIG, SIZES, Size, inputs_for, random_model
 from wancore.kernels.library import VARIABLE
+from wancore.transformer.compiled import compile_blocks
 from wancore.transformer.fp8 import join_linears, use_fp8
 from wancore.transformer.predict import predict
 
-PARTS = ("floor", "ours", "diffusers", "profile", "accuracy")
+PARTS = ("floor", "ours", "compiled", "diffusers", "profile", "accuracy")
 SLACK = 1.25  # over the bytes of the elementwise operations, in the target
 
 
@@ -72,6 +73,11 @@ def ours(
         print(line, flush=True)
         if "profile" in parts and size is sizes[0]:
             profile(lambda: predict(model, inputs), f"{name}-{size.tokens}", trace)  # noqa: B023
+    if "compiled" in parts:  # as the setting `compile` has it
+        compile_blocks(model)
+        inputs = inputs_for(model, sizes[0])
+        time = milliseconds(lambda: predict(model, inputs))
+        print(f"{name} {sizes[0].tokens}: ours with compiled blocks {time:.0f}", flush=True)
 
 
 def profile(run: Callable[[], object], name: str, folder: Path | None) -> None:

@@ -139,6 +139,7 @@ def main() -> None:
             base.setdefault(case.weights, time)
             gc.collect()
             torch.cuda.empty_cache()
+            torch.cuda.set_per_process_memory_fraction(1.0)  # the next model is made outside of this budget
     print(f"\nafterwards: {describe()}")
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.engine.test_kinds import KINDS
+from tests.engine.tight import MB, Tight
 from tests.engine.tiny import Made, small
 from tests.lora.adapters import low_rank, write
 from wancore.checkpoints.layout import find_parts
@@ -60,6 +61,29 @@ def adapter(tmp_path):
 
 def frames_of(request, **settings):
     return Made.of(Engine(Settings(device="cuda", **settings)).generate(request)).frames.astype(int)
+
+
+def test_weights_wait_in_host_memory_within_a_budget(tiny):
+    request, exact = small(tiny("t2v")), Settings(device="cuda", dtype="float32")
+    wanted, whole = with_all_on_the_device(request, exact)
+    tight = Tight(whole / MB - 1, settings=exact)
+    try:
+        frames = Made.of(tight.generate(request)).frames.astype(int)
+        assert np.abs(frames - wanted).max() <= 2
+        (house,) = tight.kept.houses.values()
+        assert house.swap.swapped
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def with_all_on_the_device(request, settings):
+    """Frames, and the bytes that this took with all that is there beside the weights."""
+    roomy = Tight(2000, settings=settings)
+    frames = Made.of(roomy.generate(request)).frames.astype(int)
+    whole = max(house.needs().resident for house in roomy.kept.houses.values())
+    roomy.kept.houses.clear()
+    roomy.unload()
+    return frames, whole
 
 
 @pytest.mark.parametrize("linears", ["stored", "fp8"])

@@ -1,8 +1,6 @@
-"""An engine on the CPU that keeps to a budget: weights wait in a second place in host memory."""
+"""An engine that keeps to a budget: weights wait in host memory; on the CPU, in a second place there."""
 
 from __future__ import annotations
-
-import torch
 
 from wancore.engine import Engine
 from wancore.engine.residency import Residency
@@ -12,14 +10,17 @@ from wancore.runtime.budget import OVERHEAD
 from wancore.runtime.settings import Settings
 
 MB = 10**6
+ON_CPU = Settings(device="cpu")
 
 
 class Tight(Engine):
     """Within so many megabytes for tensors; of the tiny weights, all but the smallest move."""
 
-    def __init__(self, megabytes: float, plugins: PluginManager | None = None) -> None:
-        super().__init__(Settings(device="cpu"), plugins)
-        self.kept = Residency(torch.device("cpu"), f"{OVERHEAD / MB + megabytes}MB", least=512)
+    def __init__(
+        self, megabytes: float, plugins: PluginManager | None = None, settings: Settings = ON_CPU
+    ) -> None:
+        super().__init__(settings, plugins)
+        self.kept = Residency(self.device, f"{OVERHEAD / MB + megabytes}MB", least=512)
 
     def residency(self) -> Residency:
         return self.kept
