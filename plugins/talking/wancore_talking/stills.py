@@ -35,8 +35,10 @@ class Still:
 def still(known: Tensor, frames: int, tools: Tools, tokens: bool = True) -> Still:
     """`known` [3, n, H, W] in [-1, 1], the first of `frames` pixel frames; `tokens`: whether CLIP looks."""
     known = known.to(tools.device)
-    grey = known.new_zeros(3, frames - known.shape[1], *known.shape[2:])
-    latent = tools.vae.encode(torch.cat((known, grey), dim=1), still_from=known.shape[1])
+    clip = known.new_zeros(3, frames, *known.shape[2:])
+    clip[:, : known.shape[1]] = known
+    latent = tools.vae.encode(clip, still_from=known.shape[1])
+    del clip
     mask = known_mask(known.shape[1], frames, latent.shape[2], latent.shape[3])
     features = tools.image_features([known[:, -1]])[0] if tokens else None
     return Still(masked_latent(mask, latent), features)
