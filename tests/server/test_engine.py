@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +22,11 @@ from wancore_proto.v1 import admin_service_pb2_grpc, job_pb2
 from tests.engine.tiny import engine, small
 from tests.server.harness import Server, eventually
 from wancore.events import Frames
+from wancore.media.video import read_video
 from wancore.request import parse_request
 from wancore.testing import make_tiny
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +131,29 @@ def test_a_live_session_makes_the_engine_s_frames(client: Client) -> None:
     events = engine().generate(request, feed)
     expected = np.concatenate([event.frames for event in events if isinstance(event, Frames)])
     assert len(frames) == 12 and np.array_equal(frames, expected)
+
+
+def blocks_of_readme(heading: str) -> list[str]:
+    """The blocks of code below a heading of the README."""
+    section = (ROOT / "README.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"```\w*\n(.*?)```", section, re.DOTALL)
+
+
+def test_the_first_requests_of_the_readme(server: Server, tmp_path: Path) -> None:
+    """As they stand there, on the shell and in Python; only smaller: this model would make 81 frames."""
+    serve, shell, python = blocks_of_readme("As a service")
+    program, *arguments = shlex.split(shell)
+    assert serve == ".venv/bin/wancore serve\n" and program == ".venv/bin/wancore-client"
+
+    def run(*command: str | Path) -> str:
+        told = {**os.environ, "WANCORE_ADDRESS": server.address, "WANCORE_TOKEN": server.token}
+        done = subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    small = ["--size", "64x48", "--frames", "5", "--steps", "1"]
+    run(Path(sys.executable).with_name("wancore-client"), *arguments, *small)
+    assert read_video(tmp_path / "ball.mp4").frames.shape == (5, 48, 64, 3)
+    python, made = re.subn(r'(\.generate\("[^"]+")\)', r"\1, size=(64, 48), frames=5, steps=1)", python)
+    assert made == 1
+    assert run(sys.executable, "-c", python).splitlines() == [f"{index} (48, 64, 3)" for index in range(5)]
