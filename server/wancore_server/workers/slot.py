@@ -7,9 +7,9 @@ import contextlib
 import logging
 import signal
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,39 +23,15 @@ from wancore_server.notify import Background
 from wancore_server.settings import ServerSettings
 from wancore_server.tracing import Trace
 from wancore_server.wire import wire_pb2
+from wancore_server.workers.batches import batches
+from wancore_server.workers.canary import Canary
+from wancore_server.workers.crashes import Crashes
 from wancore_server.workers.process import Child
 from wancore_server.workers.tenant import Loss, Tenant
 
 State = admin_service_pb2.Worker.State
 log = logging.getLogger(__name__)
 LAST_WORDS_S = 0.5
-
-
-@dataclass
-class Crashes:
-    """Times of recent crashes, by family; '' for those outside a job."""
-
-    limit: int
-    window_s: float
-    times: dict[str, deque[float]] = field(default_factory=dict)
-
-    def add(self, family: str) -> None:
-        self.times.setdefault(family, deque(maxlen=self.limit)).append(time.monotonic())
-
-    def too_many(self, family: str) -> bool:
-        """Five in ten minutes, by default: then an operator is needed."""
-        recent = list(self.times.get(family, ()))
-        if len(recent) < self.limit:
-            return False
-        first, last = recent[0], recent[-1]
-        return last - first <= self.window_s
-
-    @property
-    def quarantined(self) -> set[str]:
-        return {family for family in self.times if family and self.too_many(family)}
-
-    def clear(self) -> None:
-        self.times.clear()
 
 
 class Slot:
@@ -66,10 +42,11 @@ class Slot:
         wake: Callable[[], None], disabled: Callable[[], tuple[str, ...]], scratch: Path,
     ) -> None:  # fmt: skip
         self.id, self.device, self.settings, self.metrics = f"{number}", device, settings, metrics
-        self.wake, self.disabled, self.scratch = wake, disabled, scratch
+        self.wake, self.disabled = wake, disabled
         self.log = FieldsAdapter(log, worker=self.id)
         self.state: State = State.STATE_STARTING
         self.children: list[Child] = []
+        self.canary = Canary(scratch / f"canary-{number}")
         self.attempt: Tenant | None = None
         self.crashes = Crashes(settings.quarantine_crashes, settings.quarantine_window_s)
         self.models: list[str] = []
@@ -86,8 +63,6 @@ class Slot:
         self.revive = asyncio.Event()
         self.stops: set[asyncio.Task[Any]] = set()
         self.background = Background()
-        self.canary_sent = 0.0
-        self.canary_open = False
 
     @property
     def free(self) -> bool:
@@ -153,7 +128,7 @@ class Slot:
 
     async def life(self) -> Loss:
         """From start to end of one set of processes."""
-        self.state, self.kill_reason, self.recycle, self.canary_open = State.STATE_STARTING, "", False, False
+        self.state, self.kill_reason, self.recycle, self.canary.open = State.STATE_STARTING, "", False, False
         self.patient, self.last_sign = True, time.monotonic()
         self.models = []
         try:
@@ -185,29 +160,11 @@ class Slot:
         )  # fmt: skip
 
     async def serve(self, rank: int, child: Child) -> None:
-        """Takes what a process says, many messages at a time, until it ends."""
-        waiting: asyncio.Queue[wire_pb2.FromWorker | None] = asyncio.Queue(maxsize=1024)
-
-        async def read() -> None:
-            while (message := await child.receive(wire_pb2.FromWorker)) is not None:
-                if message.HasField("beat"):
-                    self.beat(rank, message.beat)
-                else:
-                    await waiting.put(message)
-            await waiting.put(None)
-
-        reading = asyncio.create_task(read())
-        try:
-            while True:
-                batch = [await waiting.get()]
-                while not waiting.empty():
-                    batch.append(waiting.get_nowait())
+        """Takes what a process says until it ends."""
+        async with aclosing(batches(child, partial(self.beat, rank))) as said:
+            async for messages in said:
                 if rank == 0:
-                    await self.take([m for m in batch if m is not None])
-                if batch[-1] is None:
-                    return
-        finally:
-            reading.cancel()
+                    await self.take(messages)
 
     def beat(self, rank: int, beat: wire_pb2.Beat) -> None:
         if rank == 0:
@@ -242,7 +199,7 @@ class Slot:
             return
         self.release()
         if reason_of(ended.error) == "GPU_OUT_OF_MEMORY":
-            self.send_canary()
+            self.canary.send(self.children[0])
         self.recycle = self.recycle or ended.spent
         if self.recycle:
             self.kill("recycled")
@@ -268,17 +225,11 @@ class Slot:
         self.last_good = time.monotonic()
         self.metrics.worker_up.labels(self.id).set(1)
         self.log.info("worker ready on %s", message.device)
-        self.send_canary()
+        self.canary.send(self.children[0])
         self.wake()
 
-    def send_canary(self) -> None:
-        if self.children and not self.canary_open:
-            self.canary_sent, self.canary_open = time.monotonic(), True
-            path = str(self.scratch / f"canary-{self.id}")
-            self.children[0].send(wire_pb2.ToWorker(canary=wire_pb2.Canary(scratch_path=path)))
-
     def canary_done(self, good: bool) -> None:
-        self.canary_open = False
+        self.canary.open = False
         if good:
             self.last_good = time.monotonic()
         else:
@@ -289,7 +240,6 @@ class Slot:
         pause = min(1.0, self.settings.worker_silence_s / 10)
         while True:
             await asyncio.sleep(pause)
-            now = time.monotonic()
             if any(child.process.returncode is not None for child in self.children):
                 # What a plugin forked may hold socket and pipes open, so that nobody else is told.
                 await asyncio.sleep(LAST_WORDS_S)
@@ -301,11 +251,11 @@ class Slot:
                 self.log.error("no progress; stopping the attempt", extra={"reason": "STALLED"})
                 self.stop_attempt("stalled")
             idle = self.attempt is None and self.state == State.STATE_IDLE
-            if idle and self.canary_open and now - self.canary_sent > self.settings.worker_patience_s:
+            if idle and self.canary.late(self.settings.worker_patience_s):
                 self.kill("canary")
                 return
-            if idle and now - self.canary_sent > self.settings.canary_s:
-                self.send_canary()
+            if idle and self.canary.due(self.settings.canary_s):
+                self.canary.send(self.children[0])
 
     def start(self, attempt: Tenant, command: wire_pb2.RunJob, trace: Trace | None = None) -> None:
         """Gives it an attempt; `free` must hold. What the process logs is told with its ids."""
