@@ -57,12 +57,16 @@ def as_if_there_were_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     served: Callable[[Any], bool] = lambda device: True  # noqa: E731
     monkeypatch.setattr(sources.KERNELS, "serves", served)
     monkeypatch.setattr(fp8_product, "row_wise", settled(lambda index: True))
+    monkeypatch.setattr(fp8_product, "on_hopper", settled(lambda index: True))
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("fp8", [False, True])
-def test_one_graph_with_the_kernels_in_it(fp8: bool, as_if_there_were_a_gpu: None) -> None:
+@pytest.mark.parametrize(("fp8", "large"), [(False, False), (True, False), (True, True)])
+def test_one_graph_with_the_kernels_in_it(
+    fp8: bool, large: bool, as_if_there_were_a_gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch._dynamo.reset()
+    monkeypatch.setattr(fp8_product, "LARGE", ROWS if large else fp8_product.LARGE)
     with FakeTensorMode(allow_non_fake_inputs=True):
         block = empty_block(fp8)
         table = on_gpu(ROWS, HALF, dtype=torch.float32)
@@ -74,9 +78,10 @@ def test_one_graph_with_the_kernels_in_it(fp8: bool, as_if_there_were_a_gpu: Non
     (graph,) = backend.graphs
     called = [str(node.target) for node in graph.graph.nodes if node.op == "call_function"]
     kernels = [name.split(".")[1] for name in called if name.startswith("wancore.")]
-    quantised = ["activation"] if fp8 else []
-    assert kernels == ["junction", "norm_rotate_", *quantised, "junction", *quantised]
-    assert sum("_scaled_mm" in name for name in called) == (6 if fp8 else 0)
+    quantised, product = (["activation"] if fp8 else []), (["fp8_product"] if large else [])
+    attention = ["junction", *3 * product, "norm_rotate_", *quantised, *product]
+    assert kernels == [*attention, "junction", *product, *quantised, *product]
+    assert sum("_scaled_mm" in name for name in called) == (6 if fp8 and not large else 0)
     assert out.x.shape == (ROWS, CONFIG.dim) and len(out.waiting) == 1
 
 
