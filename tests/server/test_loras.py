@@ -13,7 +13,7 @@ from wancore_client import Client, InvalidRequest, NotFound, Refused, WancoreCli
 
 from tests.engine.tiny import Made, engine, small
 from tests.lora.adapters import low_rank, write
-from tests.server.harness import Server, eventually
+from tests.server.harness import Server, eventually, health
 from wancore.checkpoints.layout import find_parts
 from wancore.testing import make_tiny
 from wancore.transformer.load import load_transformer
@@ -97,6 +97,7 @@ def test_a_new_file_can_be_named_at_once_and_held(client: Client, models: Path) 
     new = models / "loras" / "new.safetensors"
     new.write_bytes(old.read_bytes())
     eventually(lambda: "loras/new" in {lora.name for lora in client.loras()})
+    eventually(lambda: health(client, "wancore.v1.JobService"), 60)  # a worker is there to hold it
     assert client.load_lora("new") == ["workers/0"]
     eventually(lambda: [lora.name for lora in client.loras() if lora.resident_on] == ["loras/new"])
     held = client.generate("a red ball", loras=["new"], **QUICK)
