@@ -139,8 +139,9 @@ class Models:
             views = split(files, families)
             if path not in self._transformers:
                 model = load_transformer(
-                    views[BASE], dtype=self.dtype, device=where, attend=self.attend, fp8=self.fp8
-                )
+                    views[BASE], dtype=self.dtype, device=where, attend=self.attend, fp8=self.fp8,
+                    quantise_on=self.device,
+                )  # fmt: skip
                 if self.compiled:
                     compile_blocks(model)
                 self._transformers[path] = model
@@ -149,8 +150,7 @@ class Models:
                 place = Place(where, self.dtype)
                 adapter = f.adapter(base, views.get(f.id, nothing), place)
                 if self.fp8 and adapter is not None and adapter.dense is not None:
-                    use_fp8(adapter, self.device, adapter.dense)
-                    adapter.to(where)
+                    use_fp8(adapter, where, adapter.dense, computed_on=self.device)
                 self._adapters[wanted[f.id]] = adapter
         loaded = {name: self._adapters[file] for name, file in wanted.items()}
         adapters = {name: adapter for name, adapter in loaded.items() if adapter is not None}

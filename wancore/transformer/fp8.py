@@ -23,21 +23,25 @@ FORMAT = "fp8 e4m3"
 
 @torch.no_grad()
 def use_fp8(
-    model: nn.Module, device: torch.device | str, linears: re.Pattern[str] = BLOCK_LINEARS
+    model: nn.Module,
+    device: torch.device | str,
+    linears: re.Pattern[str] = BLOCK_LINEARS,
+    computed_on: torch.device | str | None = None,
 ) -> list[str]:
-    """Quantises the float linears of these names by rows, on `device`, and multiplies these, and those that
+    """Quantises the float linears of these names by rows, for `device`, and multiplies these, and those that
     are stored so, in fp8 with a scale per token. Returns their names.
 
-    One layer at a time: a model that waits in host memory never takes its whole size on the device.
-    Layers in other formats, or whose sizes no fp8 product takes, stay as they are.
+    `computed_on`: where it is done, None for `device`. One layer at a time: a model that waits in host memory
+    never takes its whole size on the device. Layers in other formats, or whose sizes no fp8 product takes,
+    stay as they are.
     """
     changed = []
     for name, layer in [(n, m) for n, m in model.named_modules() if linears.fullmatch(n)]:
         if type(layer) is nn.Linear and not any(size % 16 for size in layer.weight.shape):
-            rows = quantise_rows(layer.weight.detach().to(device))
+            rows = quantise_rows(layer.weight.detach().to(computed_on or device))
             bias = None if layer.bias is None else layer.bias.detach().to(device)
             parent, _, leaf = name.rpartition(".")
-            weight = ScaledWeight(FORMAT, rows.codes, rows.scale)
+            weight = ScaledWeight(FORMAT, rows.codes.to(device), rows.scale.to(device))
             arithmetic = weight_only if FEW_ROWS.fullmatch(name) else token_fp8
             setattr(model.get_submodule(parent), leaf, Linear(weight, bias, arithmetic))
         elif FEW_ROWS.fullmatch(name):

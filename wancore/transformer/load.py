@@ -22,11 +22,13 @@ def load_transformer(
     device: torch.device | str = "cpu",
     attend: Attend = sdpa,
     fp8: bool = False,
+    quantise_on: torch.device | str | None = None,
 ) -> WanTransformer:
     """A base transformer from a file, a folder, or a view with canonical names.
 
     `dtype`: what to compute in (None: as stored). `fp8`: the linears of the blocks in fp8 (fp8.py), one
-    layer at a time, so that the device never holds the model in floats. Raises `CheckpointError`.
+    layer at a time, so that the device never holds the model in floats; `quantise_on`: where that is
+    computed, None for `device`. Raises `CheckpointError`.
     """
     view = source if isinstance(source, FileView) else open_transformer(source)
     config = transformer_config(view)
@@ -34,7 +36,7 @@ def load_transformer(
         model = WanTransformer(config, attend)
     load_module(model, view, dtype=dtype, device="cpu" if fp8 else device)
     if fp8:
-        use_fp8(model, device)
+        use_fp8(model, device, computed_on=quantise_on)
         model.to(device)
     if torch.device(device).type == "cuda":
         join_linears(model)
