@@ -10,12 +10,14 @@ import torch
 from tests.lora.adapters import lora, low_rank, model, weights, write
 from tests.transformer.models import noise, relative
 from wancore.checkpoints.open import open_view
+from wancore.engine.units import swap_of
 from wancore.lora.applied import Lora
 from wancore.lora.choose import Mode
 from wancore.lora.originals import Originals, Place
 from wancore.lora.runtime import LoraOptions, Target, apply_loras
 from wancore.quant.linear import Linear
 from wancore.quant.scaled import ScaledWeight
+from wancore.quant.weight import QuantisationError
 from wancore.transformer.canvas import Canvas
 from wancore.transformer.fp8 import join_linears, use_fp8
 from wancore.transformer.layout import build_layout
@@ -137,6 +139,83 @@ def applied_float(path: Path, adapter: Lora, step: int) -> torch.Tensor:
     with apply_loras(plain.cuda(), [adapter], LoraOptions("merged")) as applied:
         applied.set_step(step)
         return plain.blocks[0].self_attn.q.weight.detach().clone()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_halves_are_merged_as_in_float32(dtype: torch.dtype, tmp_path: Path) -> None:
+    """One product in the weight's own memory: rounded once, from a sum in float32."""
+    base = cuda_model(dtype)
+    tensors = {name: t.to(dtype) for name, t in low_rank(model(**SIZES), rank=64, scale=0.05).items()}
+    before = weights(base)
+    with apply_loras(base, [lora(write(tmp_path / "a.safetensors", tensors))], LoraOptions("merged")):
+        for name in ("blocks.0.self_attn.q", "blocks.1.ffn.0", "blocks.3.ffn.2"):
+            down, up = (tensors[f"diffusion_model.{name}.lora_{end}.weight"].cuda() for end in ("down", "up"))
+            wanted = before[f"{name}.weight"].double() + 0.5 * up.double() @ down.double()
+            got = base.get_parameter(f"{name}.weight")
+            assert bool(((got.double() - wanted).abs() <= 0.51 * spacing(wanted.to(dtype))).all())
+    assert all(torch.equal(value, before[n]) for n, value in weights(base).items())
+
+
+def spacing(values: torch.Tensor) -> torch.Tensor:
+    """The distance between neighbouring values of the type, with what sums in float32 may be off."""
+    largest = values.abs().max().double()
+    return values.abs().double() * torch.finfo(values.dtype).eps + 4e-6 * largest + 2.0**-24
+
+
+def test_errors_of_weights_merged_in_fp8_are_those_of_the_format(file: Path, tmp_path: Path) -> None:
+    base = cuda_model()
+    path = write(tmp_path / "master.safetensors", weights(base))
+    use_fp8(base, "cuda")
+    adapter = lora(file)
+    originals = Originals("device", master=open_view(path))
+    with apply_loras(Target(base, originals=originals), [adapter], LoraOptions("merged")) as applied:
+        error = applied.errors()["blocks.0.self_attn.q.weight"]
+        wanted = QuantisationError.of(base.blocks[0].self_attn.q.weight, applied_float(path, adapter, 0))
+        assert error.rel_rms == pytest.approx(wanted.rel_rms, rel=1e-3)
+        assert error.max_abs == pytest.approx(wanted.max_abs, rel=1e-3)
+        assert 0.4 < error.max_steps <= 0.5001
+
+
+def test_fp8_quantised_on_the_gpu_for_host_memory() -> None:
+    """The same layers; a code differs from the CPU's at most by the rounding of a tie."""
+    here, there = cuda_model(), model(torch.bfloat16, **SIZES)
+    names = use_fp8(here, "cuda")
+    assert use_fp8(there, "cpu", computed_on="cuda") == names
+    for name in names:
+        ours, theirs = here.get_submodule(name).weight, there.get_submodule(name).weight
+        assert theirs.codes.device.type == theirs.scale.device.type == "cpu"
+        assert torch.equal(ours.codes.cpu().view(torch.uint8), theirs.codes.view(torch.uint8))
+        assert torch.equal(ours.scale.cpu(), theirs.scale)
+    alone = model(torch.bfloat16, **SIZES)
+    use_fp8(alone, "cpu")
+    codes = [(alone.get_submodule(n).weight.codes, there.get_submodule(n).weight.codes) for n in names]
+    steps = torch.cat([(a.view(torch.uint8).int() - b.view(torch.uint8).int()).flatten() for a, b in codes])
+    assert int(steps.abs().max()) <= 1 and float((steps != 0).float().mean()) < 1e-3
+
+
+@pytest.mark.parametrize("mode", ["merged", "on-the-fly", "streaming", "auto"])
+@pytest.mark.parametrize("fp8", [False, True])
+def test_swapped_blocks_give_the_bits_of_resident_ones(mode: Mode, fp8: bool, file: Path) -> None:
+    base, plain, adapter = cuda_model(), cuda_model(), lora(file, strength=(1.0, -0.5, 0.0))
+    if fp8:
+        use_fp8(base, "cuda")
+        use_fp8(plain, "cuda")
+    swap = swap_of(base, {}, torch.device("cuda"), resident=1)
+    swap.engage()
+    prefixes = tuple(f"blocks.{i}." for i in range(4))
+    target = Target(base, swapped=prefixes, editing=swap.editing, device=torch.device("cuda"))
+    placed: Mode = "on-the-fly" if mode == "auto" else mode
+    with (
+        apply_loras(target, [adapter], LoraOptions(mode)) as applied,
+        apply_loras(plain, [adapter], LoraOptions(placed)) as wanted,
+    ):
+        for step in (0, 1, 2, 1):
+            applied.set_step(step)
+            wanted.set_step(step)
+            for _ in range(3):
+                got, expected = cuda_velocity(base), cuda_velocity(plain)
+                assert relative(got, expected) < (2e-2 if mode == "merged" else 1e-6)
+    swap.release()
 
 
 def test_streaming_holds_two_differences_on_the_device(file: Path) -> None:

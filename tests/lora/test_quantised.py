@@ -154,7 +154,7 @@ def test_a_merge_into_a_quantised_weight_is_one_step_off(format: str, file: Path
             assert isinstance(weight, Weight)
             error = QuantisationError.of(weight, wanted[f"{name}.weight"])
             assert error.max_steps <= 1.001 and 0 < error.rel_rms < 0.3
-            assert applied.merged[f"{name}.weight"].error == error
+            assert applied.errors()[f"{name}.weight"] == error
         assert "quantised again, the worst at relative error" in applied.describe()
     assert same_codes(base, before)
 

@@ -78,7 +78,7 @@ class LoadedExpert:
         return self.model.frequencies
 
     def embed_text(self, text: Tensor | None, image: Tensor | None) -> EmbeddedText:
-        device = self.device
+        device = self.ready().device
         return EmbeddedText.of(
             self.model,
             text.to(device) if text is not None and self.config.text_dim else None,

@@ -56,7 +56,7 @@ def lora_targets(plan: Plan, models: Models, use: LoraUse) -> dict[str, Target]:
             originals=models.originals[key],
             spellings=spellings,
             swapped=house.prefixes if house is not None else (),
-            editing=house.swap.editing if house is not None else nullcontext,
+            editing=house.editing if house is not None else nullcontext,
             device=models.device,
         )
     return targets

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -56,10 +57,28 @@ class House:
         rare = [unit.name for unit in self.swap.units if unit.rare]
         return tuple(f"{name}.{end}" for name in rare for end in "kv")
 
+    @contextmanager
+    def editing(self) -> Iterator[None]:
+        """As `Swap.editing`. Where what moves has another size afterwards (differences travel beside the
+        weights, or no longer do), the next forward decides anew what stays on the device."""
+        engaged = self.swap.engaged
+        self.swap.release()
+        before = self.moving()
+        try:
+            with self.swap.editing():
+                yield
+        finally:
+            if engaged and self.moving() == before:
+                self.swap.engage()
+
+    def moving(self) -> list[int]:
+        """Bytes of each unit."""
+        return [sum(h.tensor.nbytes for h in unit.all_held()) for unit in self.swap.units]
+
     def needs(self) -> Needs:
         """By the weights as they are now, and all else that is on the device."""
         roots = [self.model, *self.adapters.values()]
-        sizes = [(unit.rare, sum(h.tensor.nbytes for h in unit.all_held())) for unit in self.swap.units]
+        sizes = [(unit.rare, size) for unit, size in zip(self.swap.units, self.moving(), strict=True)]
         blocks, keys = (tuple(size for rare, size in sizes if rare is kind) for kind in (False, True))
         rest = sum(h.tensor.nbytes for h in held_by(roots)) - sum(blocks) - sum(keys)
         working = int(self.margin * activation_bytes(self.model.config, self.work))

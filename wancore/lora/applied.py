@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from weakref import WeakSet
 
+import torch
 from torch import Tensor, nn
 
 from wancore.errors import WancoreError
@@ -24,6 +25,7 @@ from wancore.lora.spec import LoraSpec
 from wancore.lora.statistics import Statistics
 from wancore.lora.streaming import Streamed
 from wancore.lora.terms import Change
+from wancore.quant.weight import QuantisationError
 
 Editing = Callable[[], AbstractContextManager[None]]
 
@@ -81,21 +83,23 @@ class AppliedLoras:
         if strengths == self._strengths:
             return False
         self._strengths = strengths
-        editing = self.editing if self.merged or self.in_floats else nullcontext
-        with self.statistics.stage("merging"), editing():
-            for merged in self.merged.values():
-                merged.set(strengths)
-            for floats in self.in_floats.values():
-                floats.set(strengths)
-        for streamed in self.streamed.values():
-            streamed.set(strengths)
+        travelling = [streamed for streamed in self.streamed.values() if streamed.travels]
+        editing = self.editing if self.merged or self.in_floats or travelling else nullcontext
+        with editing():
+            with self.statistics.stage("merging"):
+                for merged in self.merged.values():
+                    merged.set(strengths)
+                for floats in self.in_floats.values():
+                    floats.set(strengths)
+            for streamed in self.streamed.values():
+                streamed.set(strengths)
         if self.branches is not None:
             self.branches.set(strengths)
         return True
 
     def dense(self, name: str) -> Tensor:
         """The weight that a parameter acts as now, float32."""
-        weight = self.slots[name].dense()
+        weight = self.slots[name].values_on(self.slots[name].device)
         if self.choices[name].placed in ("streaming", "on-the-fly") and self._strengths is not None:
             return self.changes[name].applied(weight, self._strengths)
         return weight
@@ -134,13 +138,19 @@ class AppliedLoras:
         lines += [f"LoRA {file.path.name}: {note}" for file in self.files for note in file.notes]
         for choice, count in Counter(self.choices.values()).most_common():
             lines.append(f"LoRA: {count} parameters {choice.placed} ({choice.reason})")
-        errors = [merged.error for merged in self.merged.values() if merged.error is not None]
-        if errors:
+        if errors := list(self.errors().values()):
             worst = max(errors, key=lambda error: error.rel_rms)
             lines.append(f"LoRA: {len(errors)} weights quantised again, the worst at {worst}")
         if self.branches is not None:
             lines.append(f"LoRA: low-rank factors take {self.branches.nbytes / 1e6:.1f} MB")
         return "\n".join(lines)
+
+    def errors(self) -> dict[str, QuantisationError]:
+        """What quantising merged weights again has cost, by parameter."""
+        sums = {name: merged.error for name, merged in self.merged.items() if merged.error is not None}
+        counts = [torch.Size(self.changes[name].shape).numel() for name in sums]
+        read = QuantisationError.read(list(zip(sums.values(), counts, strict=True)))
+        return dict(zip(sums, read, strict=True))
 
     def report(self) -> str:
         """What adapters have cost so far, a line each."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 Shape = tuple[int, ...]
+HALVES = (torch.bfloat16, torch.float16)
 FLOAT32_EPS = torch.finfo(torch.float32).eps
 
 
@@ -65,8 +66,16 @@ class LowRank(Additive):
     def applied(self, weight: Tensor, strength: float) -> Tensor:
         if not weight.is_cuda or weight.ndim != 2:
             return super().applied(weight, strength)
-        up, down = on(self.up, weight.device).flatten(1), on(self.down, weight.device).flatten(1)
-        return torch.addmm(weight, up, down, alpha=strength * self.scale)  # one trip through memory
+        alpha, (up, down) = strength * self.scale, self.factors(weight.device)
+        if up.dtype in HALVES:  # products of halves are exact in float32, and summed there
+            return torch.addmm(weight, up, down, out_dtype=torch.float32, alpha=alpha)
+        return torch.addmm(weight, up, down, alpha=alpha)
+
+    def factors(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Up and down as matrices: in halves where both are in the same, else in float32."""
+        up, down = (t.to(device, non_blocking=True).flatten(1) for t in (self.up, self.down))
+        halves = up.dtype == down.dtype and up.dtype in HALVES
+        return (up, down) if halves else (up.float(), down.float())
 
     def matrix(self, shape: Shape, device: torch.device) -> Tensor:
         return (on(self.up, device).flatten(1) @ on(self.down, device).flatten(1)).reshape(shape)

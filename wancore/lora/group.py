@@ -26,9 +26,17 @@ class Part:
 class Group:
     """The tensors of one module by their role. Every `CheckpointError` names the file and a key."""
 
-    def __init__(self, path: Path, keys: Mapping[Role, Key], read: Callable[[str], Tensor]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keys: Mapping[Role, Key],
+        read: Callable[[str], Tensor],
+        known_finite: set[str] | None = None,
+    ) -> None:
+        """`known_finite`: names of tensors whose values need no look any more; others are added."""
         self.path, self.keys = path, dict(keys)
         self._read, self._used = read, set[Role]()
+        self._finite = set[str]() if known_finite is None else known_finite
 
     def parts(self, fallback: Callable[[int], float], original_norm: bool) -> Iterator[Part]:
         """All changes. `fallback`: the scale of a pair of some rank that has no alpha of its own;
@@ -58,8 +66,10 @@ class Group:
         tensor = self._read(name)
         if not tensor.is_floating_point():
             raise CheckpointError(self.path, f"holds {tensor.dtype}, not floats", name)
-        if not finite(tensor):
-            raise CheckpointError(self.path, "holds infinite values or NaN", name)
+        if name not in self._finite:
+            if not finite(tensor):
+                raise CheckpointError(self.path, "holds infinite values or NaN", name)
+            self._finite.add(name)
         if role != "alpha" and (tensor.ndim == 0 or tensor.numel() == 0):
             raise CheckpointError(self.path, f"has the impossible shape {list(tensor.shape)}", name)
         self._used.add(role)

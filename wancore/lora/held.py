@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,11 +17,13 @@ from wancore.lora.foreign import refuse_foreign
 
 @dataclass(frozen=True)
 class HeldFile:
-    """A file's tensors in memory; `state` differs where the file was written anew."""
+    """A file's tensors in memory; `state` differs where the file was written anew. `finite`: those that are
+    known to hold neither infinite values nor NaN, which takes a look at each value only once."""
 
     view: FileView
     tensors: dict[str, Tensor]
     state: tuple[int, int]
+    finite: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def tensor(self, name: str) -> Tensor:
         return self.tensors[name]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from wancore.lora.originals import Originals
 from wancore.lora.terms import Change
-from wancore.quant.weight import QuantisationError, Weight, requantise
+from wancore.quant.weight import Weight
 
 SMALL_BYTES = 1 << 20  # tensors below stay on the GPU while they are replaced
 
@@ -21,13 +22,16 @@ class Merged:
     """One parameter with its change merged in.
 
     `originals`: what it starts from; where they have a master of a quantised weight, the merged weight is
-    quantised once from it. `error`: what quantising the merged values cost, None for a plain tensor.
+    quantised once from it. `device`: where merged values are computed, None for where the weight is.
+    `error`: what quantising them cost, as sums on the device (see `QuantisationError.read`), None for a plain
+    tensor: whoever wants to know waits for them, no merge does.
     """
 
-    def __init__(self, change: Change, originals: Originals) -> None:
+    def __init__(self, change: Change, originals: Originals, device: torch.device | None = None) -> None:
         self.change, self.slot, self.originals = change, change.slot, originals
+        self.device = device or self.slot.device
         self.original = self.slot.held
-        self.error: QuantisationError | None = None
+        self.error: Tensor | None = None
         self.strengths: tuple[float, ...] | None = None
         self.overwritten = False  # whether the original's own memory holds merged values
 
@@ -40,39 +44,43 @@ class Merged:
         if not any(strengths):
             self.put_back()
             return True
-        base = self.base()
-        merged = self.change.applied(base, by_adapter)
+        merged = self.change.applied(self.base(), by_adapter)
         if isinstance(self.original, Weight):
             self.quantise(self.original, merged)
+        elif self.in_place(self.original):
+            self.overwrite(self.original, merged)
         else:
-            self.write(self.original, merged)
+            merged = merged.to(self.original.dtype).to(self.original.device)
+            setattr(self.slot.module, self.slot.leaf, parameter(merged))
         return True
 
     def base(self) -> Tensor:
-        """The values before any change, float32, where the parameter lives."""
+        """The values before any change, float32, on the computing device."""
         original, name = self.original, self.slot.name
         if isinstance(original, Weight):
             self.put_back()
             master = self.originals.master(name, original)
-            return (original.values() if master is None else master).to(self.slot.device).float()
+            return (
+                original.at(self.device).values()
+                if master is None
+                else master.to(self.device, non_blocking=True).float()
+            )
         values = self.originals.of(name, original) if self.overwritten else original.detach()
-        return values.to(self.slot.device).float()
+        return values.to(self.device, non_blocking=True).float()
 
     def quantise(self, original: Weight, merged: Tensor) -> None:
         """In the same format; on a GPU in the same memory, for the reasons of `in_place`."""
-        new, self.error = requantise(original, merged)
+        new, self.error = original.at(self.device).requantised(merged)
         if original.device.type != "cuda":
-            self.slot.module.weight = new
+            self.slot.module.weight = new.at(original.device)
             return
         self.originals.before_codes(original)
         self.overwritten = True
         for buffer, values in zip(original.buffers(), new.buffers(), strict=True):
             buffer.copy_(values)
 
-    def write(self, original: nn.Parameter, merged: Tensor) -> None:
-        if not self.in_place(original):
-            setattr(self.slot.module, self.slot.leaf, parameter(merged.to(original.dtype)))
-            return
+    def overwrite(self, original: nn.Parameter, merged: Tensor) -> None:
+        """In its own memory."""
         if not self.overwritten:
             self.originals.before(self.slot.name, original)
         self.overwritten = True

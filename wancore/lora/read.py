@@ -75,8 +75,9 @@ def read_lora(
     view = opened.view if isinstance(opened, HeldFile) else opened
     refuse_foreign(view)
     found = fitting(view, table, allow_unmatched)
+    known_finite = opened.finite if isinstance(opened, HeldFile) else set[str]()
     with opened.reader() as reader:
-        patches, notes = read_groups(view, found, table, original_norm, reader.tensor)
+        patches, notes = read_groups(view, found, table, original_norm, reader.tensor, known_finite)
     if not patches:
         raise CheckpointError(view.path, "changes nothing of this model")
     if found.left_out:
@@ -123,7 +124,12 @@ def sort_keys(view: FileView, table: NameTable) -> Sorted:
 
 
 def read_groups(
-    view: FileView, found: Sorted, table: NameTable, original_norm: bool, read: Callable[[str], Tensor]
+    view: FileView,
+    found: Sorted,
+    table: NameTable,
+    original_norm: bool,
+    read: Callable[[str], Tensor],
+    known_finite: set[str],
 ) -> tuple[list[Patch], list[str]]:
     """The changes of every group, and notes about them."""
     ranks = {
@@ -137,7 +143,7 @@ def read_groups(
     without_alpha = False
     for (module, second), keys in found.groups.items():
         spelled = stem_of(keys, found.places[module, second])
-        group = Group(view.path, keys, read)
+        group = Group(view.path, keys, read, known_finite)
         without_alpha |= "down" in keys and "alpha" not in keys
         for part in group.parts(lambda rank, name=spelled: scales.scale(name, rank), original_norm):  # type: ignore[misc]
             name = table.parameter(module, part.leaf)

@@ -165,16 +165,25 @@ def place(applied: AppliedLoras, target: Target) -> None:
     for name, choice in applied.choices.items():
         by_way.setdefault(choice.placed, []).append(applied.changes[name])
     for change in (*by_way.get("merged", []), *by_way.get("requantised", [])):
-        applied.merged[change.slot.name] = Merged(change, target.originals)
+        applied.merged[change.slot.name] = Merged(change, target.originals, target.device)
     for change in by_way.get("held in floats", []):
         applied.in_floats[change.slot.name] = InFloats(change, dtype)
-    streamed = by_way.get("streaming", [])
-    ahead = copies_ahead(streamed, dtype, target.device)
-    for change in streamed:
-        applied.streamed[change.slot.name] = Streamed(change, dtype, ahead, applied.statistics)
+    place_streamed(applied, target, by_way.get("streaming", []), dtype)
     if branched := by_way.get("on-the-fly"):
         with applied.statistics.stage("stacking"):
             applied.branches = Branches(branched, dtype, applied.statistics)
+
+
+def place_streamed(
+    applied: AppliedLoras, target: Target, changes: Sequence[Change], dtype: torch.dtype
+) -> None:
+    travels = {change.slot.name: change.slot.name.startswith(target.swapped) for change in changes}
+    ahead = copies_ahead([c for c in changes if not travels[c.slot.name]], dtype, target.device)
+    for change in changes:
+        name = change.slot.name
+        applied.streamed[name] = Streamed(
+            change, dtype, applied.statistics, ahead, target.device, travels[name]
+        )
 
 
 def copies_ahead(changes: Sequence[Change], dtype: torch.dtype, device: torch.device | None) -> Ahead | None:

@@ -56,8 +56,13 @@ class Slot:
         """Whether this is the weight of a linear that can take a branch beside it."""
         return self.in_blocks and self.leaf == "weight" and isinstance(self.module, nn.Linear | Linear)
 
+    def values_on(self, device: torch.device) -> Tensor:
+        """The values as they are now, float32 on `device`, wherever its parts wait."""
+        held = self.held
+        return held.at(device).values() if isinstance(held, Weight) else held.detach().to(device).float()
+
     def dense(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """The values as they are now."""
+        """The values as they are now, of a parameter whose parts are all where it computes."""
         if self.leaf == "weight":
             return dense_weight(self.module, dtype).detach()
         held = self.held

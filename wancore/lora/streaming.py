@@ -2,7 +2,9 @@
 
 The ancestor's way. For changes without a low-rank form on quantised weights it is the exact one; for
 others the low-rank branch is never slower. On a GPU the differences lie in pinned memory, and the next
-one is copied while the layer before it computes.
+one is copied while the layer before it computes. Beside a weight that is itself copied for every forward
+the difference is a buffer of the same module, so that one copy brings both: two streams of copies would
+share the bus, and the small ones wait for the large.
 """
 
 from __future__ import annotations
@@ -16,16 +18,31 @@ from torch import Tensor
 
 from wancore.lora.statistics import Statistics
 from wancore.lora.terms import Change
+from wancore.runtime.swap.copies import pinned
+
+#: Of the linear's module, where the difference travels with the weight.
+BUFFER = "lora_difference"
 
 
 class Streamed:
-    """Takes the place of one linear's `forward`. The difference is built at its first use, and again
-    after its strengths have changed."""
+    """Takes the place of one linear's `forward`.
+
+    The difference is built at its first use, and again after its strengths have changed; one that travels
+    with its weight (`travels`) when they are set, since that is when every weight is at hand. `device`: where
+    it is computed, None for where the weight is.
+    """
 
     def __init__(
-        self, change: Change, dtype: torch.dtype, ahead: Ahead | None, statistics: Statistics
+        self,
+        change: Change,
+        dtype: torch.dtype,
+        statistics: Statistics,
+        ahead: Ahead | None = None,
+        device: torch.device | None = None,
+        travels: bool = False,
     ) -> None:
         self.change, self.slot, self.dtype = change, change.slot, dtype
+        self.travels, self._device = travels, device
         self._ahead, self._statistics = ahead, statistics
         self._by_adapter: Sequence[float] = ()
         self._host: Tensor | None = None
@@ -39,30 +56,49 @@ class Streamed:
         self._by_adapter, self._host = tuple(by_adapter), None
         if self._ahead is not None:
             self._ahead.forget(self)
+        if self.travels and self.active:
+            self.put(self.built())
         return True
 
     @property
     def active(self) -> bool:
         return any(self.change.strengths(self._by_adapter))
 
+    @property
+    def foreseen(self) -> bool:
+        """Whether the difference can be had while another layer's weights are in use."""
+        return self.active and (self._host is not None or self.change.additive)
+
+    def built(self) -> Tensor:
+        """The difference [out, in], where it is computed."""
+        with self._statistics.stage("building differences"):
+            device = self._device or self.slot.device
+            difference = self.change.difference(self._by_adapter, device).to(self.dtype)
+        self._statistics.built()
+        return difference
+
+    def put(self, difference: Tensor) -> None:
+        """Beside the weight; over the one that is there already, in the memory that both travel in."""
+        module = self.slot.module
+        held = module._buffers.get(BUFFER)
+        if held is not None:
+            held.copy_(difference)
+        else:
+            module.register_buffer(BUFFER, difference.to(self.slot.device), persistent=False)
+
     def host(self) -> Tensor:
         """The difference [out, in], in host memory."""
         if self._host is None:
-            with self._statistics.stage("building differences"):
-                weight = self.slot.dense()
-                difference = self.change.difference(weight, self._by_adapter).to(self.dtype)
-                self._host = difference.cpu().pin_memory() if difference.is_cuda else difference
-            self._statistics.built()
+            difference = self.built()
+            self._host = in_pinned_memory(difference) if difference.is_cuda else difference
         return self._host
-
-    def difference(self) -> Tensor:
-        """What is added to the weight, float32."""
-        return self.host().to(self.slot.device, torch.float32)
 
     def __call__(self, x: Tensor) -> Tensor:
         if not self.active:
             return self._plain(x)
         with self._statistics.timed("streaming", x.device):
+            if self.travels:
+                return self.product(x, self.slot.module.get_buffer(BUFFER))
             if self._ahead is None:
                 return self.product(x, self.host().to(x.device))
             with self._ahead.lent(self) as added:
@@ -75,7 +111,15 @@ class Streamed:
         return F.linear(x, weight, None if bias is None else bias.to(x.dtype))
 
     def remove(self) -> None:
-        del self.slot.module.__dict__["forward"]
+        module = self.slot.module
+        del module.__dict__["forward"]
+        if BUFFER in module._buffers:
+            delattr(module, BUFFER)
+
+
+def in_pinned_memory(tensor: Tensor) -> Tensor:
+    copy = pinned(tensor.nbytes).view(tensor.dtype).view(tensor.shape)
+    return copy.copy_(tensor)
 
 
 class Ahead:
@@ -108,7 +152,7 @@ class Ahead:
             self._next[self._last] = layer
         self._last = layer
         following = self._next.get(layer)
-        if following is not None and following is not layer and following.active:
+        if following is not None and following is not layer and following.foreseen:
             self._copy(following, 1 - index)
         yield self._view(layer, index)
         used = torch.cuda.Event()

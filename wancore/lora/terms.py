@@ -54,6 +54,11 @@ class Change:
         return all(isinstance(term.delta, LowRank) for term in self.terms) and not self.widens
 
     @property
+    def additive(self) -> bool:
+        """Whether what is added does not depend on the weight."""
+        return all(isinstance(term.delta, Additive) for term in self.terms)
+
+    @property
     def adapters(self) -> tuple[int, ...]:
         return tuple(dict.fromkeys(term.adapter for term in self.terms))
 
@@ -80,10 +85,12 @@ class Change:
                 narrow.copy_(term.delta.applied(narrow, strength))
         return weight
 
-    def difference(self, weight: Tensor, by_adapter: Sequence[float]) -> Tensor:
-        """What is added to `weight` (float32) in all: exact for additive terms, whatever the weight."""
-        if all(isinstance(term.delta, Additive) for term in self.terms):
-            return self.applied(torch.zeros_like(weight), by_adapter)
+    def difference(self, by_adapter: Sequence[float], device: torch.device) -> Tensor:
+        """What is added to the weight in all, float32 on `device`: exact for additive terms, and computed
+        without the weight."""
+        if self.additive:
+            return self.applied(torch.zeros(self.shape, device=device), by_adapter)
+        weight = self.slot.values_on(device)
         return self.applied(weight, by_adapter) - weight
 
 

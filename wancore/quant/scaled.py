@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wancore.quant.codes import CODES, Code
+from wancore.kernels.requantise import requantise_rows
+from wancore.quant.codes import CODES, E4M3, Code
 from wancore.quant.weight import Weight
 
 TILE = 128  # of DeepGEMM's scales, whose last tiles may be cut off by the edge
@@ -97,6 +98,14 @@ class ScaledWeight(Weight):
         return ScaledWeight(
             self.format, self.code.rounded(matrix).reshape(self.shape), scale, self.activations
         )
+
+    def requantised(self, master: Tensor) -> tuple[ScaledWeight, Tensor]:
+        by_rows = self.scale is not None and tuple(self.scale.shape) == (self.sizes[0], 1)
+        if not by_rows or self.codes.dtype != E4M3:
+            return super().requantised(master)
+        rows = requantise_rows(master.reshape(self.sizes))
+        codes = rows.codes.reshape(self.shape)
+        return ScaledWeight(self.format, codes, rows.scale, self.activations), rows.errors
 
     def rows(self, start: int, end: int) -> ScaledWeight:
         scale = self.scale

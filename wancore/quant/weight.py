@@ -7,8 +7,10 @@ the old one, put back, restores it bit for bit.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -43,6 +45,11 @@ class Weight(nn.Module, ABC):
     def quantised(self, master: Tensor) -> Self:
         """A weight of the same format and granularity that holds `master`, float32 of this shape."""
 
+    def requantised(self, master: Tensor) -> tuple[Self, Tensor]:
+        """As `quantised`, with the sums of its errors (`error_sums`), which nobody has waited for."""
+        new = self.quantised(master)
+        return new, error_sums(new, master)
+
     def rows(self, start: int, end: int) -> Weight:
         """The rows [start, end) as a weight of their own. Raises `ValueError` where the format ties rows."""
         raise ValueError(f"{self.format} cannot be split into rows")
@@ -50,6 +57,18 @@ class Weight(nn.Module, ABC):
     def dequantised(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """The matrix, computed in float32 and rounded once to `dtype`."""
         return self.values().to(dtype)
+
+    def at(self, device: torch.device) -> Self:
+        """The same weight with everything on `device`: of one that waits in host memory, what is small may
+        lie elsewhere than its codes."""
+        if all(buffer.device == device for buffer in self.buffers()):
+            return self
+        moved = copy(self)
+        moved._buffers = {name: b if b is None else b.to(device) for name, b in self._buffers.items()}
+        moved._modules = {
+            name: m.at(device) if isinstance(m, Weight) else m for name, m in self._modules.items()
+        }
+        return moved
 
     @property
     def nbytes(self) -> int:
@@ -88,18 +107,41 @@ class QuantisationError:
     @classmethod
     def of(cls, weight: Weight, master: Tensor) -> QuantisationError:
         """The error of `weight`, where `master` [*weight.shape] was meant."""
-        wanted = master.to(weight.device).float()
-        difference = (weight.values() - wanted).abs()
-        size = float(wanted.square().mean().sqrt())
-        rms = float(difference.square().mean().sqrt())
-        return cls(
-            max_abs=float(difference.max()),
-            rel_rms=rms / size if size else rms,
-            max_steps=float((difference / weight.steps().clamp_min(torch.finfo(torch.float32).tiny)).max()),
-        )
+        (error,) = cls.read([(error_sums(weight, master), master.numel())])
+        return error
+
+    @classmethod
+    def read(cls, measured: Sequence[tuple[Tensor, int]]) -> list[QuantisationError]:
+        """From the sums of each matrix and the count of its elements: the device is waited for once."""
+        if not measured:
+            return []
+        totals = torch.stack([total(sums) for sums, _ in measured]).tolist()
+        errors = []
+        for (farthest, squares, size, steps), (_, count) in zip(totals, measured, strict=True):
+            rms = math.sqrt(squares / count)
+            errors.append(cls(farthest, math.sqrt(squares / size) if size else rms, steps))
+        return errors
 
     def __str__(self) -> str:
         return f"relative error {self.rel_rms:.1e} (rms), at most {self.max_steps:.2f} steps"
+
+
+def error_sums(weight: Weight, master: Tensor) -> Tensor:
+    """Of each row, float32 [R, 4]: the largest difference of `weight` from `master`, the sum of their
+    squares, the sum of squares of `master`, the largest difference in steps of the format."""
+    weight = weight.at(weight.device)
+    wanted = master.to(weight.device).float()
+    difference = (weight.values() - wanted).abs()
+    ratio = difference / weight.steps().clamp_min(torch.finfo(torch.float32).tiny)
+    away, wanted, ratio = (t.reshape(len(master), -1) for t in (difference, wanted, ratio))
+    columns = (away.amax(-1), away.square().sum(-1), wanted.square().sum(-1), ratio.amax(-1))
+    return torch.stack(columns, dim=-1)
+
+
+def total(sums: Tensor) -> Tensor:
+    """[R, 4] of the rows -> [4] of the matrix, float64."""
+    largest, summed = sums.amax(0).double(), sums.sum(0, dtype=torch.float64)
+    return torch.stack([largest[0], summed[1], summed[2], largest[3]])
 
 
 def requantise(weight: Weight, master: Tensor) -> tuple[Weight, QuantisationError]:
@@ -109,8 +151,8 @@ def requantise(weight: Weight, master: Tensor) -> tuple[Weight, QuantisationErro
     """
     if tuple(master.shape) != weight.shape:
         raise ValueError(f"a weight of shape {list(weight.shape)} cannot hold {list(master.shape)}")
-    new = weight.quantised(master.to(weight.device).float())
-    return new, QuantisationError.of(new, master)
+    new, sums = weight.requantised(master.to(weight.device).float())
+    return new, QuantisationError.read([(sums, master.numel())])[0]
 
 
 def dense_weight(module: nn.Module, dtype: torch.dtype = torch.float32) -> Tensor:
