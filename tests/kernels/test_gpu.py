@@ -25,6 +25,8 @@ from wancore.kernels.fp8_product import (
     row_wise,
 )
 from wancore.kernels.junction import Affine, Form, Modulated, Update, junction, junction_twin
+from wancore.kernels.low_rank import OPERATOR, add_low_rank_twin
+from wancore.kernels.requantise import Requantised, requantise_rows, requantise_rows_twin
 from wancore.kernels.rotary import norm_rotate, norm_rotate_twin, rms_norm, rms_norm_twin
 from wancore.kernels.sources import KERNELS
 from wancore.transformer.levels import Levels
@@ -221,3 +223,29 @@ def test_one_product_of_three_linears_and_one_trip_of_a_feed_forward() -> None:
     for layer in (up, down):
         layer.to("cuda", torch.bfloat16)
     assert relative(feed_forward(x, up, down), exact.cuda()) < 1e-2
+
+
+def test_requantised_rows() -> None:
+    """Bit for bit the twin's codes and scales; sums within float32."""
+    for count, width in shapes():
+        x = torch.randn(count, width, device="cuda") * random.choice([1e-3, 1, 300])
+        x[random.randrange(count)] *= random.choice([0, 1])
+        got = Requantised(*(tensor.cpu() for tensor in requantise_rows(x)))
+        wanted = requantise_rows_twin(x.cpu())  # PyTorch's own division by a number is not exact on a GPU
+        assert torch.equal(got.codes.view(torch.uint8), wanted.codes.view(torch.uint8))
+        assert torch.equal(got.scale, wanted.scale)
+        torch.testing.assert_close(got.errors[:, [0, 3]], wanted.errors[:, [0, 3]], rtol=1e-6, atol=0)
+        torch.testing.assert_close(got.errors, wanted.errors, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_low_rank(dtype: torch.dtype) -> None:
+    for count, columns in (*shapes(), (300, 5120), (257, 13824)):
+        rank = 16 * random.randint(1, 12)
+        out, h = rows(count, columns, dtype), rows(count, rank, dtype)
+        up, scales = torch.randn(columns, rank, device="cuda").to(dtype), torch.randn(rank, device="cuda")
+        wanted = out.double() + (h * scales).to(dtype).double() @ up.double().mT
+        beside = out.clone()
+        OPERATOR(out, h, up, scales)
+        assert close(out, wanted)
+        assert relative(add_low_rank_twin(beside, h, up, scales), wanted) < 4 * torch.finfo(dtype).eps

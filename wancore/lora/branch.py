@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wancore.kernels.codes import plain_rows
+from wancore.kernels.low_rank import add_low_rank
 from wancore.lora.deltas import LowRank
 from wancore.lora.slots import Slot
 from wancore.lora.statistics import Statistics
@@ -60,10 +61,10 @@ class Stack:
 
 
 class Down(nn.Module):
-    """The first product of one linear, or of several that read the same input: (x down^T) * scales.
+    """The first product of one linear, or of several that read the same input: x down^T.
 
     down [R, in]; `scales` [R] float32 is strength * alpha / r, a tensor, so that a change of strengths
-    compiles and captures nothing anew.
+    compiles and captures nothing anew. The second product applies them.
     """
 
     down: Tensor
@@ -93,13 +94,11 @@ class Down(nn.Module):
         return product
 
     def product(self, x: Tensor) -> Tensor:
-        h = F.linear(x, self.down.to(x.dtype))
-        return (h * self.scales).to(h.dtype) if torch.is_grad_enabled() else h.mul_(self.scales)
+        return F.linear(x, self.down.to(x.dtype))
 
     def set(self, start: int, scales: Tensor) -> None:
-        """New scales [n] from column `start` on; what was computed with the old ones is forgotten."""
+        """New scales [n] from column `start` on."""
         self.scales[start : start + len(scales)].copy_(scales)
-        self._seen = self._product = None
 
     def _is_seen(self, x: Tensor) -> bool:
         return self._seen is not None and self._seen[0]() is x and self._seen[1] == version(x)
@@ -139,11 +138,7 @@ class Branch(nn.Module):
     def forward(self, x: Tensor, out: Tensor) -> Tensor:
         """`out` [..., out], the linear's own result for x [..., in], with the branch added."""
         h = self._down[0](x, self.start)[..., self.start : self.end].to(out.dtype)
-        h, flat = h.reshape(-1, h.shape[-1]), out.reshape(-1, out.shape[-1])
-        up = self.up.to(out.dtype)
-        if torch.is_grad_enabled():
-            return torch.addmm(flat, h, up.mT).reshape(out.shape)
-        return flat.addmm_(h, up.mT).reshape(out.shape)
+        return add_low_rank(out, h, self.up.to(out.dtype), self.scales)
 
     def hook(self, module: nn.Module, inputs: tuple[Any, ...], out: Tensor) -> Tensor:
         x = plain_rows(inputs[0])
