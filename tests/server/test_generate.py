@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,3 +130,12 @@ def test_a_hundred_equal_calls_make_one_job(client: Client) -> None:
     with ThreadPoolExecutor(100) as pool:
         names = {made.result() for made in [pool.submit(call) for _ in range(100)]}
     assert len(names) == 1 and len(list(client.jobs())) == before + 1
+
+
+def test_the_command_says_that_no_server_is_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"  # free as soon as it is closed
+    command = [Path(sys.executable).with_name("wancore-client"), "families", "--address", address]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 1 and told.stderr.count("\n") == 1
+    assert "no server can be reached" in told.stderr and "wancore serve" in told.stderr

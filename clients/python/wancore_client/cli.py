@@ -16,7 +16,7 @@ from wancore_proto.v1 import job_pb2
 
 from wancore_client.attachments import of_attachment, parse_attachments
 from wancore_client.client import Client
-from wancore_client.errors import ApiError, WancoreClientError
+from wancore_client.errors import ApiError, Unavailable, WancoreClientError
 from wancore_client.generation import Generation
 from wancore_client.loras import parse_lora
 from wancore_client.microphone import Speaker
@@ -318,6 +318,10 @@ def main() -> None:
     try:
         app()
     except ApiError as error:
+        if isinstance(error, Unavailable) and not error.reason:  # nobody was there to give one
+            where = "start one with `wancore serve`, or say where it is: --address or WANCORE_ADDRESS"
+            print(f"error: no server can be reached ({error.status.message}); {where}", file=sys.stderr)
+            sys.exit(1)
         lines = [f"error: {error}", *(f"  {field}: {problem}" for field, problem in error.fields.items())]
         print("\n".join(lines), file=sys.stderr)
         sys.exit(1)
