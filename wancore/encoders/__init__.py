@@ -1,8 +1,8 @@
 """Text, image and audio encoders: what turns a user's inputs into features.
 
-The networks are those of `transformers`; this package maps the community's checkpoint layouts onto
-them and adds the preprocessing. Names are resolved on first use, so importing the package costs
-neither torch nor transformers.
+Images and sound go through the networks of `transformers`, text through one of our own, which needs no
+such import; this package maps the community's checkpoint layouts onto them and adds the preprocessing.
+Names are resolved on first use, so importing the package costs neither torch nor transformers.
 """
 
 from __future__ import annotations

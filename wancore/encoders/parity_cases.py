@@ -14,6 +14,7 @@ from wancore.encoders.audio import normalise_waveform
 from wancore.encoders.image import crop_center, crop_disabled, load_image_encoder
 from wancore.encoders.prompts import clean_prompt, split_weights
 from wancore.encoders.umt5 import load_umt5, real_tokens
+from wancore.encoders.umt5_network import position_buckets
 from wancore.encoders.wav2vec2 import load_wav2vec2
 from wancore.encoders.whisper import whisper_groups as grouped
 from wancore.parity import Case, Result
@@ -52,7 +53,8 @@ def umt5_buckets(case: Case) -> Outputs:
     config = {"relative_attention_max_distance": case.config["max_distance"]}
     with written_checkpoint(weights, config) as folder:
         encoder = load_umt5(folder, dtype=torch.float32)
-    bias = encoder.stack.block[0].layer[0].SelfAttention.compute_bias(length, length)[0, 0]  # [query, key]
+    places = position_buckets(length, buckets, encoder.config.max_distance)
+    bias = encoder.blocks[0].get_submodule("pos_embedding")(places)[..., 0]  # [query, key]
     return {"bucket_by_offset": torch.cat([bias[-1, :-1], bias[0]]).int()}
 
 

@@ -16,7 +16,8 @@ from wancore.checkpoints.open import open_view
 from wancore.encoders.build import as_view
 from wancore.encoders.prompts import clean_prompt
 from wancore.encoders.tokenizer import MAX_TOKENS, Tokenizer, load_tokenizer
-from wancore.encoders.umt5 import Umt5, load_umt5, real_tokens
+from wancore.encoders.umt5 import load_umt5, real_tokens
+from wancore.encoders.umt5_network import Umt5
 from wancore.errors import CheckpointError
 
 logger = logging.getLogger(__name__)

@@ -1,98 +1,69 @@
-"""The UMT5 text encoder: key layouts, sizes from shapes, and the network of `transformers`.
-
-Paper: UniMax / umT5 (arXiv 2304.09151). Unlike T5, every layer has a relative position bias of its own.
-"""
+"""The UMT5 text encoder in the files people have: key layouts, sizes from shapes, loading."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
 
 from wancore.checkpoints import FileView
 from wancore.checkpoints.keymap import KeyMap
-from wancore.encoders.build import as_view, build, configured, declared
+from wancore.encoders.build import as_view, build, declared
 from wancore.encoders.keys import Layout, canonical, count, shape
-from wancore.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from transformers import UMT5Config
-
-ATTENTION = "block.N.layer.0.SelfAttention"
-FEED_FORWARD = "block.N.layer.1.DenseReluDense"
-BIAS = "relative_attention_bias.weight"
+from wancore.encoders.umt5_network import Umt5, Umt5Config
+from wancore.errors import CheckpointError, shown
 
 UPSTREAM = Layout(
     anchor="token_embedding.weight",
     names=KeyMap.of(
         {
-            "token_embedding.weight": "embed_tokens.weight",
-            "blocks.N.{norm1,norm2}.weight": "block.N.layer.{0,1}.layer_norm.weight",
-            "blocks.N.attn.{q,k,v,o}.weight": ATTENTION + ".{q,k,v,o}.weight",
-            "blocks.N.pos_embedding.embedding.weight": f"{ATTENTION}.{BIAS}",
-            "blocks.N.ffn.{gate.0,fc1,fc2}.weight": FEED_FORWARD + ".{wi_0,wi_1,wo}.weight",
-            "norm.weight": "final_layer_norm.weight",
+            "blocks.N.ffn.gate.0.weight": "blocks.N.ffn.gate.weight",
+            "blocks.N.pos_embedding.embedding.weight": "blocks.N.pos_embedding.weight",
         },
         unused=["spiece_model"],
     ),
 )
+ATTENTION = "encoder.block.N.layer.0.SelfAttention"
+ENCODER = {
+    "encoder.block.N.layer.{0,1}.layer_norm.weight": "blocks.N.{norm1,norm2}.weight",
+    ATTENTION + ".{q,k,v,o}.weight": "blocks.N.attn.{q,k,v,o}.weight",
+    f"{ATTENTION}.relative_attention_bias.weight": "blocks.N.pos_embedding.weight",
+    "encoder.block.N.layer.1.DenseReluDense.{wi_0,wi_1,wo}.weight": "blocks.N.ffn.{gate,fc1,fc2}.weight",
+    "encoder.final_layer_norm.weight": "norm.weight",
+}
 # Files of a whole UMT5 also hold its decoder. The one embedding goes by either name, or by both.
+SHARED, TIED = "shared.weight", "encoder.embed_tokens.weight"
 HUGGING_FACE_UNUSED = ["decoder.**", "lm_head.weight", "spiece_model"]
 HUGGING_FACE = Layout(
-    anchor="shared.weight",
-    names=KeyMap.of(
-        {"shared.weight": "embed_tokens.weight", "encoder.**": "**"},
-        unused=["encoder.embed_tokens.weight", *HUGGING_FACE_UNUSED],
-    ),
+    anchor=SHARED,
+    names=KeyMap.of({SHARED: "token_embedding.weight", **ENCODER}, unused=[TIED, *HUGGING_FACE_UNUSED]),
 )
 HUGGING_FACE_TIED = Layout(
-    anchor="encoder.embed_tokens.weight",
-    names=KeyMap.of({"encoder.**": "**"}, unused=HUGGING_FACE_UNUSED),
+    anchor=TIED, names=KeyMap.of({TIED: "token_embedding.weight", **ENCODER}, unused=HUGGING_FACE_UNUSED)
 )
 LLAMA_CPP = Layout(
     anchor="enc.output_norm.weight",
     names=KeyMap.of(
         {
-            "token_embd.weight": "embed_tokens.weight",
-            "enc.blk.N.{attn_norm,ffn_norm}.weight": "block.N.layer.{0,1}.layer_norm.weight",
-            "enc.blk.N.attn_{q,k,v,o}.weight": ATTENTION + ".{q,k,v,o}.weight",
-            "enc.blk.N.attn_rel_b.weight": f"{ATTENTION}.{BIAS}",
-            "enc.blk.N.ffn_{gate,up,down}.weight": FEED_FORWARD + ".{wi_0,wi_1,wo}.weight",
-            "enc.output_norm.weight": "final_layer_norm.weight",
+            "token_embd.weight": "token_embedding.weight",
+            "enc.blk.N.{attn_norm,ffn_norm}.weight": "blocks.N.{norm1,norm2}.weight",
+            "enc.blk.N.attn_{q,k,v,o}.weight": "blocks.N.attn.{q,k,v,o}.weight",
+            "enc.blk.N.attn_rel_b.weight": "blocks.N.pos_embedding.weight",
+            "enc.blk.N.ffn_{gate,up,down}.weight": "blocks.N.ffn.{gate,fc1,fc2}.weight",
+            "enc.output_norm.weight": "norm.weight",
         },
         unused=["dec.**"],
     ),
 )
 LAYOUTS = (UPSTREAM, HUGGING_FACE, HUGGING_FACE_TIED, LLAMA_CPP)
 
-
-class Umt5(nn.Module):
-    """The encoder stack; token ids in, hidden states out."""
-
-    def __init__(self, stack: Any) -> None:
-        super().__init__()
-        self.stack = stack
-
-    @property
-    def width(self) -> int:
-        return int(self.stack.config.d_model)
-
-    @property
-    def vocabulary(self) -> int:
-        return int(self.stack.config.vocab_size)
-
-    @property
-    def device(self) -> torch.device:
-        weight: torch.Tensor = self.stack.embed_tokens.weight
-        return weight.device
-
-    @torch.no_grad()
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """ids, mask [B, L] (1 on real tokens) -> [B, L, width]; rows of padding hold nothing of use."""
-        states: torch.Tensor = self.stack(input_ids=ids.long(), attention_mask=mask).last_hidden_state
-        return states
+#: Of a config.json: the field of `Umt5Config`, its types, and what is accepted.
+STATED: dict[str, tuple[str, tuple[type, ...], str]] = {
+    "relative_attention_max_distance": ("max_distance", (int,), "a whole number above 0"),
+    "layer_norm_epsilon": ("eps", (int, float), "a number above 0"),
+}
 
 
 def real_tokens(states: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
@@ -110,42 +81,46 @@ def load_umt5(
 
     float16 overflows in this network; it was trained and is run in bfloat16.
     """
-    from transformers import UMT5EncoderModel
-
     view = canonical(as_view(source), LAYOUTS, "UMT5 text encoder")
     config = umt5_config(view)
-    # Only the stack: its wrapper holds the embedding a second time, empty unless tied.
-    return Umt5(build(lambda: UMT5EncoderModel(config).encoder, view, dtype, device))
+    return build(lambda: Umt5(config), view, dtype, device)
 
 
-def umt5_config(view: FileView) -> UMT5Config:
-    """The sizes of the encoder in a view with canonical names."""
-    from transformers import UMT5Config
-
-    vocabulary, width = shape(view, "embed_tokens.weight", 2)
-    layers = count(view, "block")
+def umt5_config(view: FileView) -> Umt5Config:
+    """The sizes of the encoder in a view with canonical names. Raises `CheckpointError`."""
+    vocabulary, width = shape(view, "token_embedding.weight", 2)
+    layers = count(view, "blocks")
     check_biases(view, layers)
-    buckets, heads = shape(view, f"{ATTENTION}.{BIAS}".replace("N", "0"), 2)
-    inner, _ = shape(view, f"{ATTENTION}.q.weight".replace("N", "0"), 2)
-    hidden, _ = shape(view, f"{FEED_FORWARD}.wi_1.weight".replace("N", "0"), 2)
-    if heads < 1 or inner % heads:
+    buckets, heads = shape(view, "blocks.0.pos_embedding.weight", 2)
+    inner, _ = shape(view, "blocks.0.attn.q.weight", 2)
+    hidden, _ = shape(view, "blocks.0.ffn.fc1.weight", 2)
+    if inner % heads:
         raise CheckpointError(view.path, f"has {heads} attention heads in a width of {inner}")
-    sizes = {
-        "vocab_size": vocabulary,
-        "d_model": width,
-        "d_kv": inner // heads,
-        "d_ff": hidden,
-        "num_layers": layers,
-        "num_heads": heads,
-        "relative_attention_num_buckets": buckets,
-    }
-    stated = declared(view.config or {}, ("relative_attention_max_distance", "layer_norm_epsilon"))
-    return configured(view, UMT5Config, {**stated, **sizes})
+    if buckets < 4 or buckets % 4:
+        raise CheckpointError(view.path, f"has {buckets} position buckets; accepted: a multiple of 4")
+    sizes = Umt5Config(vocabulary, width, heads, inner, hidden, layers, buckets)
+    config = replace(sizes, **stated_numbers(view))
+    if config.max_distance <= buckets // 4:
+        problem = f"has a relative_attention_max_distance of {config.max_distance}"
+        raise CheckpointError(view.path, f"{problem}; accepted: more than {buckets // 4}")
+    return config
+
+
+def stated_numbers(view: FileView) -> dict[str, Any]:
+    """What only a config.json tells, by the fields of `Umt5Config`. Raises `CheckpointError`."""
+    found = {}
+    for name, value in declared(view.config or {}, STATED).items():
+        field, types, accepted = STATED[name]
+        if type(value) not in types or not value > 0:
+            problem = f"has {name} {shown(value)} in its config.json; accepted: {accepted}"
+            raise CheckpointError(view.path, problem)
+        found[field] = value
+    return found
 
 
 def check_biases(view: FileView, layers: int) -> None:
     """Tells T5, which has one position bias for all layers, from UMT5."""
-    biases = sum(name.endswith(BIAS) for name in view.entries)
+    biases = sum(name.endswith(".pos_embedding.weight") for name in view.entries)
     if layers > 1 and biases == 1:
         problem = f"is a T5 encoder (1 position bias for {layers} layers); accepted: UMT5, with one per layer"
         raise CheckpointError(view.path, problem)
