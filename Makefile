@@ -50,7 +50,7 @@ test-faults: $(READY_TO_TEST)
 lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(TYPED)
+	$(BIN)/mypy -n $(WORKERS) $(TYPED)
 
 format: $(READY_TO_TEST)
 	$(BIN)/ruff check --fix .
