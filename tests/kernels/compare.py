@@ -13,11 +13,11 @@ ROUNDING = {torch.float32: 2.0**-24, torch.float16: 2.0**-11, torch.bfloat16: 2.
 ARITHMETIC = 2e-6  # of the largest value: what float32 sums and functions may cost
 
 
-def close(got: Tensor, wanted: Tensor) -> bool:
-    """Within the rounding of the type of `got`, beside what float32 arithmetic costs."""
+def close(got: Tensor, wanted: Tensor, arithmetic: float = ARITHMETIC) -> bool:
+    """Within the rounding of the type of `got`, beside what `arithmetic` costs: a share of the largest."""
     wanted = wanted.double().to(got.device)
     smallest = 2.0**-24 if got.dtype == torch.float16 else 0
-    allowed = 1.01 * ROUNDING[got.dtype] * wanted.abs() + ARITHMETIC * wanted.abs().max() + smallest
+    allowed = 1.01 * ROUNDING[got.dtype] * wanted.abs() + arithmetic * wanted.abs().max() + smallest
     return got.shape == wanted.shape and bool(((got.double() - wanted).abs() <= allowed).all())
 
 

@@ -16,16 +16,10 @@ from torch import Tensor, nn
 from tests.kernels.compare import close, codes_close
 from wancore.kernels.activation import activation, quantise_rows
 from wancore.kernels.codes import Codes
-from wancore.kernels.fp8_product import (
-    fp8_product,
-    fp8_product_twin,
-    in_large_tiles,
-    large,
-    on_hopper,
-    row_wise,
-)
+from wancore.kernels.fp8_product import fp8_product, row_wise
 from wancore.kernels.junction import Affine, Form, Modulated, Update, junction, junction_twin
 from wancore.kernels.low_rank import OPERATOR, add_low_rank_twin
+from wancore.kernels.product import product_twin
 from wancore.kernels.requantise import Requantised, requantise_rows, requantise_rows_twin
 from wancore.kernels.rotary import norm_rotate, norm_rotate_twin, rms_norm, rms_norm_twin
 from wancore.kernels.sources import KERNELS
@@ -185,19 +179,7 @@ def test_fp8_products() -> None:
         x, w, bias, exact = fp8_case(count, wide, out)
         got = fp8_product(x, w.codes, w.scale, bias)
         assert relative(got, exact) < 5e-3
-        assert relative(fp8_product_twin(x, w.codes, w.scale, bias), exact) < 5e-3
-
-
-def test_fp8_products_in_large_tiles() -> None:
-    if not on_hopper(0):
-        pytest.skip("needs a Hopper GPU")
-    x, w, *_ = fp8_case(4400, 48, 1024)
-    assert large(x, w.codes) and not large(x[:513], w.codes)
-    sizes = [(1, 16, 16), (129, 48, 272), (300, 992, 1040), (1025, 5120, 5136), (90001, 48, 48)]
-    for count, wide, out in [*sizes, (4400, 13824, 1024), (311, 144, 13952)]:
-        x, w, bias, exact = fp8_case(count, wide, out)
-        assert relative(in_large_tiles(x, w.codes, w.scale, bias), exact) < 5e-3
-        assert relative(in_large_tiles(x, w.codes, w.scale, None), exact - bias.double()) < 5e-3
+        assert relative(product_twin(x, w.codes, w.scale, bias), exact) < 5e-3
 
 
 def fp8_case(count: int, wide: int, out: int) -> tuple[Codes, Codes, Tensor, Tensor]:

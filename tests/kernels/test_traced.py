@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._dynamo.testing import EagerAndRecordGraphs
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from wancore.kernels import fp8_product, sources
+from wancore.kernels import fp8_product, product, sources
 from wancore.kernels.library import settled
 from wancore.quant.arithmetic import token_fp8
 from wancore.quant.linear import Linear
@@ -57,7 +57,7 @@ def as_if_there_were_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     served: Callable[[Any], bool] = lambda device: True  # noqa: E731
     monkeypatch.setattr(sources.KERNELS, "serves", served)
     monkeypatch.setattr(fp8_product, "row_wise", settled(lambda index: True))
-    monkeypatch.setattr(fp8_product, "on_hopper", settled(lambda index: True))
+    monkeypatch.setattr(product, "on_hopper", settled(lambda index: True))
 
 
 @torch.no_grad()
@@ -66,7 +66,7 @@ def test_one_graph_with_the_kernels_in_it(
     fp8: bool, large: bool, as_if_there_were_a_gpu: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch._dynamo.reset()
-    monkeypatch.setattr(fp8_product, "LARGE", ROWS if large else fp8_product.LARGE)
+    monkeypatch.setattr(product, "LARGE", ROWS if large else product.LARGE)
     with FakeTensorMode(allow_non_fake_inputs=True):
         block = empty_block(fp8)
         table = on_gpu(ROWS, HALF, dtype=torch.float32)
@@ -78,9 +78,9 @@ def test_one_graph_with_the_kernels_in_it(
     (graph,) = backend.graphs
     called = [str(node.target) for node in graph.graph.nodes if node.op == "call_function"]
     kernels = [name.split(".")[1] for name in called if name.startswith("wancore.")]
-    quantised, product = (["activation"] if fp8 else []), (["fp8_product"] if large else [])
-    attention = ["junction", *3 * product, "norm_rotate_", *quantised, *product]
-    assert kernels == [*attention, "junction", *product, *quantised, *product]
+    quantised, products = (["activation"] if fp8 else []), (["product"] if large else [])
+    attention = ["junction", *3 * products, "norm_rotate_", *quantised, *products]
+    assert kernels == [*attention, "junction", *products, *quantised, *products]
     assert sum("_scaled_mm" in name for name in called) == (6 if fp8 and not large else 0)
     assert out.x.shape == (ROWS, CONFIG.dim) and len(out.waiting) == 1
 

@@ -13,14 +13,14 @@ UPDATE = "piiipipf"  # rows, stride, start, count, gate, its stride, strength, f
 
 KERNELS = KernelLibrary(
     "transformer",
-    ("activation.cu", "junction.cu", "low_rank.cu", "requantise.cu", "rotary.cu", "fp8_product.cu"),
+    ("activation.cu", "junction.cu", "low_rank.cu", "requantise.cu", "rotary.cu", "product.cu"),
     {
         "wancore_activation": "pipippppiiii",
         "wancore_junction": "pi" + 2 * UPDATE + "pppipippfpppiiii",
         "wancore_low_rank": "pipippiiii",
         "wancore_requantise": "ppppii",
         "wancore_norm_rotate": "pippippippippfiiii",
-        "wancore_fp8_product": "ppppppiii",
+        "wancore_product": "ppppppppiiiii",
     },
 )
 

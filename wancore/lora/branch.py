@@ -1,13 +1,15 @@
 """Adapters as a low-rank branch beside a linear: out + ((x down^T) * scales) up^T.
 
-All adapters of a linear are stacked into one pair. Linears that read the same input share the first
-product. Down and up are buffers of the linears' own modules, so that they move with their block.
+All adapters of a linear are stacked into one pair. Linears that read the same input share the first product;
+on Hopper the linear's own product carries the second. Down and up are buffers of the linears' own modules, so
+that they move with their block.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wancore.kernels.beside import Beside
 from wancore.kernels.codes import plain_rows
 from wancore.kernels.low_rank import add_low_rank
+from wancore.kernels.product import Factors
 from wancore.lora.deltas import LowRank
 from wancore.lora.slots import Slot
 from wancore.lora.statistics import Statistics
@@ -110,7 +114,7 @@ def version(x: Tensor) -> int:
 
 
 class Branch(nn.Module):
-    """The second product of one linear: up [out, R], added to what the linear gave."""
+    """The second product of one linear: up [out, R], added to what the linear gave, or summed with it."""
 
     up: Tensor
 
@@ -118,18 +122,18 @@ class Branch(nn.Module):
         super().__init__()
         self.register_buffer("up", stack.up, persistent=False)
         self.adapters, self.factors = stack.adapters, stack.factors
-        self.start, self.end = start, start + len(stack.factors)
+        self.start, self.rank = start, len(stack.factors)
         self._down = [down]  # in a list: the module belongs to the first of the linears that share it
         self._statistics = statistics
         self.ran = False
 
     @property
     def down(self) -> Tensor:
-        return self._down[0].down[self.start : self.end]
+        return self._down[0].down.narrow(0, self.start, self.rank)
 
     @property
     def scales(self) -> Tensor:
-        return self._down[0].scales[self.start : self.end]
+        return self._down[0].scales.narrow(0, self.start, self.rank)
 
     def set(self, by_adapter: Tensor) -> None:
         """Strengths by adapter [n], on the CPU."""
@@ -137,20 +141,50 @@ class Branch(nn.Module):
 
     def forward(self, x: Tensor, out: Tensor) -> Tensor:
         """`out` [..., out], the linear's own result for x [..., in], with the branch added."""
-        h = self._down[0](x, self.start)[..., self.start : self.end].to(out.dtype)
-        return add_low_rank(out, h, self.up.to(out.dtype), self.scales)
+        return add_low_rank(out, self.first(x).to(out.dtype), self.up.to(out.dtype), self.scales)
 
-    def hook(self, module: nn.Module, inputs: tuple[Any, ...], out: Tensor) -> Tensor:
-        x = plain_rows(inputs[0])
-        if torch.compiler.is_compiling():
-            return self(x, out)
+    def first(self, x: Tensor) -> Tensor:
+        """x [..., in] -> [..., R], strengths not applied."""
+        h: Tensor = self._down[0](x, self.start)
+        return h.narrow(-1, self.start, self.rank)
+
+    def applied(self, x: Tensor) -> Factors:
+        """For x [..., in], strengths applied."""
+        h = self.first(x)
+        return Factors(torch.mul(h, self.scales, out=h.new_empty(h.shape)), self.up.to(h.dtype))
+
+    @contextmanager
+    def in_use(self, device: torch.device) -> Iterator[None]:
+        """Notes a use, and its time if that is asked for."""
         self.ran = True
-        with self._statistics.timed("on-the-fly", out.device):
-            return self(x, out)
+        with self._statistics.timed("on-the-fly", device):
+            yield
 
     def difference(self) -> Tensor:
         """What it adds to the weight, float32 [out, in]."""
         return (self.up.float() * self.scales) @ self.down.float()
+
+
+class Hook(Beside):
+    """Adds a branch to what its linear gave; or the linear's own product asks for the factors and adds it."""
+
+    def __init__(self, branch: Branch) -> None:
+        self.branch = branch
+
+    @property
+    def rank(self) -> int:
+        return self.branch.rank
+
+    def factors(self, x: Tensor) -> Factors:
+        with self.branch.in_use(x.device):
+            return self.branch.applied(x)
+
+    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], out: Tensor) -> Tensor:
+        x = plain_rows(inputs[0])
+        if torch.compiler.is_compiling():
+            return self.branch(x, out)
+        with self.branch.in_use(out.device):
+            return self.branch(x, out)
 
 
 class Branches:
@@ -176,9 +210,9 @@ class Branches:
             start = 0
             for change, stack in zip(group, stacks, strict=True):
                 branch = Branch(stack, down, start, statistics)
-                start = branch.end
+                start += branch.rank
                 self._add(change.slot, "lora", branch)
-                self._handles.append(change.slot.module.register_forward_hook(branch.hook))
+                self._handles.append(change.slot.module.register_forward_hook(Hook(branch)))
                 self.branches[change.slot.name] = branch
 
     def _add(self, slot: Slot, name: str, module: nn.Module) -> None:

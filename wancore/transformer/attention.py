@@ -49,7 +49,7 @@ class SelfAttention(nn.Module):
         out, plain_q, seen = self.attend(n, stream, parts)
         branches = [p for p in parts if p.pieces.branch]
         out = add_rows(out, [p.pieces.branch(plain_q, p.values.data) for p in branches])  # type: ignore[misc]
-        out = self.o(out.flatten(1))
+        out = apply(self.o, out.flatten(1))
         for part, observed in zip(parts, seen, strict=True):
             if part.pieces.attn_out is not None:
                 out = part.pieces.attn_out(out, part.values.data, observed)
@@ -103,8 +103,7 @@ class TextAttention(nn.Module):
         self, x: Tensor | Codes, keys: TextKeys, attend: Attend, parts: Sequence[Part] = ()
     ) -> Tensor:
         """x [m, D], the normed rows that take part -> [m, D]."""
-        projected: Tensor = self.o(self.read(x, keys, attend, parts).flatten(1))
-        return projected
+        return apply(self.o, self.read(x, keys, attend, parts).flatten(1))
 
     def read(self, x: Tensor | Codes, keys: TextKeys, attend: Attend, parts: Sequence[Part]) -> Tensor:
         """-> [m, H, d], the sum over all sets of keys."""

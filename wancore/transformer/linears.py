@@ -7,13 +7,16 @@ the linear itself, and only the linears that it changes leave the short way.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wancore.kernels.activation import activation
+from wancore.kernels import product as carrying
+from wancore.kernels.activation import activation, quantise_rows
+from wancore.kernels.beside import Beside, beside
 from wancore.kernels.codes import Codes, plain_rows
 from wancore.kernels.fp8_product import fp8_product
 from wancore.kernels.junction import PLAIN, Form
@@ -44,8 +47,44 @@ def untouched(layer: nn.Module) -> bool:
 
 def apply(layer: nn.Module, x: Tensor | Codes) -> Tensor:
     """The linear of rows in whatever form they are there."""
-    out: Tensor = layer(x if takes_codes(layer) else plain_rows(x))
-    return out
+    if not takes_codes(layer):
+        x = plain_rows(x)
+    elif isinstance(x, Tensor) and beside(layer) is not None:
+        x = replace(quantise_rows(x), plain=x)  # here, since a product that carries the branch reads both
+    out = carried(layer, x)
+    return layer(x) if out is None else out
+
+
+def carried(layer: nn.Module, x: Tensor | Codes, *, gelu: bool = False) -> Tensor | None:
+    """The linear of rows [S, in] and the branch beside it as one product, then GELU (tanh) if `gelu`.
+
+    None where there is no branch, or no product that carries it.
+    """
+    branch = carried_branch(layer, x)
+    if branch is None:
+        return None
+    weight, scale = matrix(layer)
+    bias: Tensor | None = layer.bias  # type: ignore[assignment]
+    assert weight is not None
+    return carrying.product(x, weight, scale, bias, branch.factors(plain_rows(x)), gelu=gelu)
+
+
+def carried_branch(layer: nn.Module, x: Tensor | Codes) -> Beside | None:
+    branch = beside(layer)
+    if branch is None or torch.is_grad_enabled() or torch.compiler.is_compiling() or not untouched(layer):
+        return None
+    weight, _ = matrix(layer)
+    return branch if weight is not None and carrying.suits(x, weight, branch.rank) else None
+
+
+def matrix(layer: nn.Module) -> tuple[Tensor | None, Tensor | None]:
+    """What products read: a plain weight [out, in], or fp8 codes with scales of rows [out, 1]; else None."""
+    if type(layer) is nn.Linear:
+        return layer.weight, None
+    if takes_codes(layer) and isinstance(layer.weight, ScaledWeight):
+        scale = layer.weight.row_scales
+        return (None if scale is None else layer.weight.codes), scale
+    return None, None
 
 
 def project(x: Tensor | Codes, layers: Sequence[nn.Module]) -> list[Tensor]:
@@ -53,7 +92,7 @@ def project(x: Tensor | Codes, layers: Sequence[nn.Module]) -> list[Tensor]:
 
     The results may be slices of one tensor.
     """
-    joined = product(x, layers)
+    joined = None if any(carried_branch(layer, x) for layer in layers) else product(x, layers)
     if joined is None:
         return [apply(layer, x) for layer in layers]
     outs = joined.split([layer.out_features for layer in layers], dim=-1)
@@ -91,11 +130,19 @@ def hooked(layer: nn.Module, x: Tensor | Codes, out: Tensor) -> Tensor:
 def feed_forward(x: Tensor | Codes, up: nn.Module, down: nn.Module) -> Tensor:
     """down(gelu(up(x))), GELU in its tanh form."""
     form = form_for(down)
-    if form is PLAIN and isinstance(x, Tensor) and epilogue_suits(x, up):
-        hidden: Tensor | Codes = torch._addmm_activation(up.bias, x, up.weight.t(), use_gelu=True)  # type: ignore[arg-type, operator]
-    else:
+    hidden = one_trip(x, up) if form is PLAIN else None
+    if hidden is None:
         hidden = activation(apply(up, x), "gelu", codes=form.codes, plain=form.plain)
     return apply(down, hidden)
+
+
+def one_trip(x: Tensor | Codes, layer: nn.Module) -> Tensor | Codes | None:
+    """gelu(layer(x)) where the product itself applies it."""
+    if not isinstance(x, Tensor):
+        return None
+    if epilogue_suits(x, layer):
+        return torch._addmm_activation(layer.bias, x, layer.weight.t(), use_gelu=True)  # type: ignore[arg-type, operator]
+    return carried(layer, x, gelu=True)
 
 
 def epilogue_suits(x: Tensor, layer: nn.Module) -> bool:
