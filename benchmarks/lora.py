@@ -69,9 +69,13 @@ def describe(setup: Setup) -> None:
     dim, ffn, tokens = setup.config.dim, setup.config.ffn_dim, setup.tokens
     ins, outs = 6 * dim + dim + ffn, 6 * dim + ffn + dim  # of what every token passes: q k v o q o, ffn
     read_once = dim + dim + dim + dim + dim + ffn  # q, k and v share their input
-    moved = 2 * setup.blocks * tokens * (read_once + 2 * outs)
+    carried = 2 * setup.blocks * tokens * read_once
+    apart = carried + 2 * setup.blocks * tokens * 2 * outs
     flops = 2 * tokens * columns * (ins + outs)
-    print(f"low-rank branch: {flops / 1e9:.0f} GFLOP and at least {moved / 1e9:.2f} GB moved a forward")
+    print(
+        f"low-rank branch: {flops / 1e9:.0f} GFLOP a forward and at least {carried / 1e9:.2f} GB moved where "
+        f"products carry it, {apart / 1e9:.2f} GB elsewhere"
+    )
     print("| what | ms | base, ms | of its base | |\n|---|---|---|---|---|")
 
 

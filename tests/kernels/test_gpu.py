@@ -223,11 +223,24 @@ def test_requantised_rows() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_low_rank(dtype: torch.dtype) -> None:
     for count, columns in (*shapes(), (300, 5120), (257, 13824)):
-        rank = 16 * random.randint(1, 12)
-        out, h = rows(count, columns, dtype), rows(count, rank, dtype)
-        up, scales = torch.randn(columns, rank, device="cuda").to(dtype), torch.randn(rank, device="cuda")
-        wanted = out.double() + (h * scales).to(dtype).double() @ up.double().mT
-        beside = out.clone()
+        out, h, up, scales = branch(dtype, count, columns, 16 * random.randint(1, 12))
+        wanted = with_branch(out, h, up, scales)
         OPERATOR(out, h, up, scales)
         assert close(out, wanted)
-        assert relative(add_low_rank_twin(beside, h, up, scales), wanted) < 4 * torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_low_rank_in_products(dtype: torch.dtype) -> None:
+    for count, columns in shapes(3):
+        out, h, up, scales = branch(dtype, count, columns, random.randint(1, 70))
+        wanted = with_branch(out, h, up, scales)
+        assert relative(add_low_rank_twin(out, h, up, scales), wanted) < 4 * torch.finfo(dtype).eps
+
+
+def branch(dtype: torch.dtype, count: int, columns: int, rank: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    out, h = rows(count, columns, dtype), rows(count, rank, dtype)
+    return out, h, torch.randn(columns, rank, device="cuda").to(dtype), torch.randn(rank, device="cuda")
+
+
+def with_branch(out: Tensor, h: Tensor, up: Tensor, scales: Tensor) -> Tensor:
+    return out.double() + (h * scales).to(h.dtype).double() @ up.double().mT

@@ -15,7 +15,8 @@ Events = tuple[torch.cuda.Event, torch.cuda.Event]
 
 @dataclass
 class Statistics:
-    """Counts always; times only if `timing`, since a clock around every layer costs something itself.
+    """Counts always; times only if `timing`, since a clock around every layer costs something itself. Of a
+    branch that the linear's own product carries, that is its first product; the rest is not seen apart.
 
     `builds`: deltas and stacks that were put together; `calls`: uses of them by mode. A call that needs
     no build is a hit. `seconds` by stage; `windows`: the share of each window, in order.
