@@ -16,6 +16,10 @@ MAX_SEED = 2**63 - 1
 MAX_PROMPT_BYTES = 16 * 1024
 
 
+#: Of guidance: 1 is none.
+Scale = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
 class Size(BaseModel):
     """Pixels."""
 
@@ -92,7 +96,7 @@ class Request(BaseModel):
     steps: int | None = Field(default=None, ge=1, le=1000)
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     solver: str | None = None
-    guidance: tuple[float, ...] | None = Field(default=None, min_length=1, max_length=2)
+    guidance: tuple[Scale, ...] | None = Field(default=None, min_length=1, max_length=2)
     shift: float | None = Field(default=None, gt=0, le=100)
     sigmas: tuple[float, ...] | None = Field(default=None, min_length=2, max_length=1001)
     inputs: dict[str, Path] = {}

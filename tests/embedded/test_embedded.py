@@ -13,6 +13,7 @@ from tools.tiny.score.prompts import Prompt, Wanted
 from tools.tiny.score.vision import look
 from wancore.embedded import OWN, EmbeddedModel, embedded_for
 from wancore.engine import Engine
+from wancore.errors import InvalidInput
 from wancore.events import Frames
 from wancore.media.png import write_png
 from wancore.plugins import PluginManager, hookimpl
@@ -60,6 +61,11 @@ def test_a_plugin_can_bring_a_model_for_its_family(tmp_path: Path) -> None:
     manager.register(module, "brings_a_model")
     assert embedded_for(manager, "other").folder == tmp_path
     assert embedded_for(manager, None) == embedded_for(manager, "wan") == OWN
+
+
+def test_a_family_without_a_small_model_needs_one_named() -> None:
+    with pytest.raises(InvalidInput, match="model: got None; accepted: a model of vace"):
+        made({"family": "vace", "prompt": "a red ball"})
 
 
 @pytest.mark.parametrize(("width", "height", "frames"), [(160, 96, 9)])

@@ -15,6 +15,7 @@ from wancore.checkpoints.pattern import PatternSet
 from wancore.checkpoints.prefix import peel_prefix
 from wancore.checkpoints.recognise import decide, recognise
 from wancore.checkpoints.view import FileView
+from wancore.embedded import OWN
 from wancore.errors import CheckpointError, InvalidInput
 from wancore.plugins import PluginManager
 from wancore.plugins.family import Family
@@ -67,7 +68,10 @@ def claim_of(
     Raises `CheckpointError` where it says another.
     """
     view = without_keys(open_view(path), attached)
-    claim = decide(recognise(view, families.values()), path, family)
+    claims = recognise(view, families.values())
+    if path == OWN.folder and family in families and family not in {claim.family for claim in claims}:
+        raise InvalidInput("model", None, f"a model of {family}: none comes with wancore")
+    claim = decide(claims, path, family)
     other = named_otherwise(known_families(peel_prefix(view).view), claim) if family is None else None
     if other is not None and other.family not in {f.id for f in attached}:
         install = f"install {other.distribution}, or " if other.distribution else ""

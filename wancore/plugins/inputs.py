@@ -151,6 +151,7 @@ def first_problem(error: ValidationError, field: str, known: str) -> InvalidInpu
 def in_words(message: str) -> str:
     """pydantic's sentence as the end of ours: `accepted: …`."""
     text = message.removeprefix("Value error, ").removeprefix("Input should be ").partition(", unable to")[0]
+    text = re.sub(r"^\w+ should have (at (?:least|most) \d+ items?) after validation, .*", r"\1", text)
     plain = text.replace("a valid tuple", "a list").replace("a valid ", "a ")
     return plain.replace("a integer", "an integer")
 

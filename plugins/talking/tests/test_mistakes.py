@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 
+import av
+import numpy as np
 import pytest
 
-from plugins.talking.tests.tiny import adapter_weights, write_module, write_wav
+from plugins.talking.tests.tiny import adapter_weights, speech, write_module, write_wav
 from tests.engine.tiny import engine
 from wancore.errors import CheckpointError, InvalidInput, WancoreError
 
@@ -34,7 +36,10 @@ def refusal():
         ({"motion_frame": 13}, "params.motion_frame", "less than the window"),
         ({"motion_frame": 8}, "params.motion_frame", "4n + 1"),
         ({"window": 12}, "params.window", "4n + 1"),
-        ({"boxes": [[0, 0, 9, 9]]}, "params.boxes", "at least 2"),
+        ({"boxes": [[0, 0, 9, 9]]}, "params.boxes", "two boxes"),
+        ({"boxes": [[0, 0, 9], [9, 0, 9, 9]]}, "params.boxes", "col_max"),
+        ({"boxes": [[0, 0, 9, float("nan")], [9, 0, 9, 9]]}, "params.boxes.0.3", "finite"),
+        ({"boxes": [[0, 0, 9, 9], [9, 0, 9, float("inf")]]}, "params.boxes.1.3", "finite"),
         ({"boxes": [[2, 2, 40, 40], [2, 30, 40, 60]]}, "params.boxes", "do not overlap"),
         ({"boxes": [[2, 2, 40, 30], [2, 30, 40, 90]]}, "params.boxes[1]", "within 48 rows, 64 columns"),
         ({"boxes": [[30, 2, 20, 30], [2, 30, 40, 60]]}, "params.boxes[0]", "row_min, col_min"),
@@ -126,6 +131,30 @@ def test_size_and_guidance(family, studio, refusal):
 
 
 @both
+def test_what_the_sound_or_the_family_decides(family, studio, refusal):
+    each = studio(family)
+    windows = refusal(each.request(windows={"frames": 13, "overlap": 4}))
+    assert windows.field == "windows" and "params.window" in windows.accepted
+    slow = refusal(each.request(0.5, fps=1.5))
+    assert slow.field == "fps" and "at least 2.00" in slow.accepted
+
+
+@both
+def test_samples_far_beyond_full_scale(family, studio, tmp_path, refusal):
+    """Their loudness cannot be measured, so they would be heard as they are."""
+    path = tmp_path / "huge.wav"
+    samples = (speech(0.6) * np.float32(1e30)).tobytes()
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("pcm_f32le", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.frombuffer(samples, np.float32)[None], "flt", "mono")
+        frame.sample_rate = 16_000
+        file.mux(stream.encode(frame))
+    each = studio(family)
+    error = refusal(each.request(inputs={"image": each.picture, "audio": path}))
+    assert error.field == "inputs.audio" and "full scale" in error.accepted
+
+
+@both
 def test_a_module_for_a_larger_model(family, studio, refusal):
     each = studio(family)
     wide = write_module(each.folder, f"{family}-wide", dim=512)
@@ -194,8 +223,6 @@ def test_a_text_model_as_the_base(studio, tmp_path, refusal):
 
 
 def test_a_wav_without_samples(studio, tmp_path, refusal):
-    import numpy as np
-
     each = studio("infinitetalk")
     empty = write_wav(tmp_path / "empty.wav", np.zeros(0, np.float32))
     assert refusal(each.request(inputs={"image": each.picture, "audio": empty})).field == "inputs.audio"

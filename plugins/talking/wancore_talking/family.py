@@ -105,6 +105,9 @@ class TalkingFamily(FamilyBase):
                 raise InvalidInput(
                     f"params.{name}", request.params[name], "nothing here: the lead decides it"
                 )
+        if not attached and request.windows is not None:
+            accepted = f"nothing here: {self.name} makes windows of its own, of params.window frames"
+            raise InvalidInput("windows", request.windows.schedule, accepted)
         check_fits(base, weights)
         sizes, latent = base.transformer, base.latent_channels
         with_others = bool(request.attachments) and reads_text_only(sizes, latent)
@@ -159,6 +162,9 @@ class TalkingFamily(FamilyBase):
             check_boxes(parameters.boxes, *picture_size(role, tools))
         tracks = read_tracks(request, parameters, fps, tools)
         frames = tracks.frames(fps)
+        if frames < 1:
+            accepted = f"at least {1 / tracks.seconds:.2f}: the sound lasts {tracks.seconds:.2f} seconds"
+            raise InvalidInput("fps", fps, f"{accepted}, less than a frame")
         limit = request.frames or frames
         motion = parameters.motion_frame or self.motion
         window = min(parameters.window, whole(min(limit, frames)))

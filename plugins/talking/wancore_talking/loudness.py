@@ -8,6 +8,7 @@ from torch import Tensor
 TARGET = -23.0  # LUFS
 QUIETEST = -100.0  # below it there is nothing to make louder
 SHORTEST = 0.4  # seconds: one measuring block
+LARGEST = 1e5  # sample: full scale is 1, files with whole numbers as floats reach 32768
 
 
 def normalised(samples: Tensor, rate: int, target: float = TARGET) -> Tensor:

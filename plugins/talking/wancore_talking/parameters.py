@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from wancore.plugins.inputs import ParameterModel
 
-Box = tuple[float, float, float, float]
+Edge = Annotated[float, Field(allow_inf_nan=False)]
+Box = tuple[Edge, Edge, Edge, Edge]
 
 #: What an attachment may set: the rest is the lead's.
 ATTACHED = frozenset({"audio_type", "speakers", "boxes", "audio_strength"})
@@ -60,6 +61,13 @@ class TalkingParameters(ParameterModel):
         1.0, ge=0, le=1, description="how far frames are brought to the colours of the first picture"
     )
     audio_strength: float = Field(1.0, ge=0, le=4, description="factor on what the audio adds in each block")
+
+    @field_validator("boxes", mode="before")
+    @classmethod
+    def of_two_speakers(cls, boxes: object) -> object:
+        if isinstance(boxes, list | tuple) and [len(b) for b in boxes if isinstance(b, list | tuple)] != [4, 4]:
+            raise ValueError("two boxes [row_min, col_min, row_max, col_max], one for each speaker")
+        return boxes
 
     @field_validator("window", "motion_frame")
     @classmethod

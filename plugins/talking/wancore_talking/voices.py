@@ -11,7 +11,7 @@ from wancore.engine.tools import Tools
 from wancore.errors import InvalidInput
 from wancore.media.audio import SPEECH_RATE
 from wancore.request import Request
-from wancore_talking.loudness import SHORTEST, normalised
+from wancore_talking.loudness import LARGEST, SHORTEST, normalised
 from wancore_talking.parameters import TalkingParameters
 from wancore_talking.tracks import Tracks, arranged
 
@@ -66,6 +66,10 @@ def read_tracks(request: Request, parameters: TalkingParameters, fps: float, too
 def loud(samples: Tensor, role: str, request: Request) -> Tensor:
     if len(samples) < SHORTEST * SPEECH_RATE:
         accepted = f"at least {SHORTEST} seconds of sound; this file has {len(samples) / SPEECH_RATE:.2f}"
+        raise InvalidInput(f"inputs.{role}", str(request.inputs[role]), accepted)
+    peak = float(samples.abs().max())
+    if peak > LARGEST:
+        accepted = f"samples of about full scale 1, at most {LARGEST:g}; the largest here is {peak:g}"
         raise InvalidInput(f"inputs.{role}", str(request.inputs[role]), accepted)
     return normalised(samples, SPEECH_RATE)
 

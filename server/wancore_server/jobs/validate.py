@@ -212,8 +212,8 @@ class Validation:
             yield Violation("spec.sampling.steps", f"1 to {MAX_STEPS}, or 0 for the default")
         if sampling.solver and sampling.solver not in found.solvers:
             yield Violation("spec.sampling.solver", f"one of: {', '.join(found.solvers)}")
-        if not all(math.isfinite(g) for g in sampling.guidance):
-            yield Violation("spec.sampling.guidance", "one or two finite numbers")
+        if not all(0 <= g <= 100 for g in sampling.guidance):
+            yield Violation("spec.sampling.guidance", "one or two numbers from 0 to 100")
         if sampling.HasField("shift") and not 0 < sampling.shift <= 100:
             yield Violation("spec.sampling.shift", "above 0, at most 100")
         for i, use in enumerate(sampling.methods):
