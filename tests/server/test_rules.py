@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 from wancore_client import Client, InvalidRequest, Refused, Unavailable
 from wancore_proto.v1 import frames_pb2, job_pb2, job_service_pb2
-from wancore_server.catalog.rules import examine
+from wancore_server.catalog.rules import Rules, examine
 from wancore_server.errors import Violation
 from wancore_server.jobs.rest import without
+from wancore_server.jobs.validate import schema_violations
+from wancore_talking.parameters import TalkingParameters
 
 from tests.server.harness import Server, eventually
 from wancore.errors import InvalidInput
+from wancore.plugins import plugin_manager
 from wancore.request import Request
+from wancore.runtime.settings import Settings
 
 State = job_pb2.Job.State
 
@@ -183,6 +187,25 @@ def refusing(limits: dict[str, Any]) -> Any:
                 raise InvalidInput(field, value, f"{taken}")
 
     return ask
+
+
+def test_a_family_s_own_small_model_needs_no_name() -> None:
+    """A request without a model, live or not, is one for the model that comes with its family."""
+    rules = Rules(Settings(device="cpu"), plugin_manager())
+    live = {"family": "infinitetalk", "live": ["audio"], "params": {"window": 21}}
+    assert rules.answer(live).format.width == 128
+    told = rules.answer({"family": "multitalk", "live": ["audio"]}).problems
+    assert [p.field for p in told] == ["spec.model"] and "none comes with wancore" in told[0].problem
+
+
+def test_of_a_value_that_can_be_left_out_is_told_what_it_must_be() -> None:
+    given = {"audio_scale": -1, "audio_type": "both", "boxes": [[0, 0, 1, 1]]}
+    told = {v.field: v.problem for v in schema_violations("p", given, TalkingParameters.model_json_schema())}
+    assert told == {
+        "p.audio_scale": "-1 is less than the minimum of 0",
+        "p.audio_type": "'both' is not one of ['para', 'add']",
+        "p.boxes": "at least 2 items",
+    }
 
 
 def test_refusals_are_looked_for_until_there_are_no_more() -> None:

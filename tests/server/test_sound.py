@@ -71,6 +71,7 @@ def test_what_is_no_sound_is_refused(client: Client, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest) as caught:
         client.upload(tmp_path / "hurt.wav")
     assert caught.value.reason == "ASSET_UNREADABLE" and "sound" in str(caught.value)
+    assert str(caught.value).startswith("hurt.wav: ")
     (tmp_path / "text.wav").write_bytes(b"no sound at all")
     with pytest.raises(InvalidRequest) as caught:
         client.create(family="faulty", inputs={"audio": tmp_path / "text.wav"})

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from wancore_proto.v1 import job_pb2
+from wancore_proto.v1 import catalog_service_pb2, job_pb2
 
 from wancore_client.attachments import of_attachment, parse_attachments
 from wancore_client.client import Client
@@ -126,8 +126,9 @@ def talk(
 
 def converse(session: Session, audio: str, out: str, provenance: bool) -> None:
     """Frames to `out`, with what was said; how late each block is goes to standard error."""
-    speaker, console, started = Speaker(session, audio), Console(stderr=True), time.monotonic()
+    console = Console(stderr=True)
     with output(out, provenance) as sink:
+        speaker, started = Speaker(session, audio), time.monotonic()
         frames, block = 0, -1
         for frame in session.frames():
             if session.block != block:
@@ -139,6 +140,9 @@ def converse(session: Session, audio: str, out: str, provenance: bool) -> None:
             frames += 1
     if speaker.problem is not None:
         raise speaker.problem
+    if not frames:
+        seconds = len(speaker.said) / 2 / session.sample_rate
+        raise WancoreClientError(f"--audio: got {seconds:.3f} s of sound; accepted: as much as a frame lasts")
     console.print(f"{frames} frames" + (f" in {out}" if out != "-" else ""))
 
 
@@ -165,7 +169,7 @@ def families(
         table = Table("family", "name", "roles", "inputs")
         for family in client.families():
             roles = [role_name(role) for role in family.roles]
-            inputs = [i.role + ("" if i.required else "?") for i in family.inputs]
+            inputs = [usage(i) + ("" if i.required else "?") for i in family.inputs]
             table.add_row(
                 family.name.removeprefix("families/"),
                 family.display_name,
@@ -277,15 +281,19 @@ def describe(client: Client, id: str) -> None:
     console.print(family.description)
     for declared in family.inputs:
         needed = "required" if declared.required else "optional"
-        console.print(f"  --input {declared.role}=FILE  {declared.description} ({needed})", highlight=False)
+        console.print(f"  --input {usage(declared)}=FILE  {declared.description} ({needed})", highlight=False)
     for name, schema in json.loads(family.parameter_schema).get("properties", {}).items():
         default = json.dumps(schema["default"]) if "default" in schema else "required"
         console.print(f"  --param {name}=...  {schema.get('description', '')} \\[{default}]", highlight=False)
 
 
-def role_name(role: int) -> str:
-    from wancore_proto.v1 import catalog_service_pb2
+def usage(declared: catalog_service_pb2.InputDeclaration) -> str:
+    """How a request names an input: `role`, or `role[0]` where there can be several."""
+    head, dot, rest = declared.role.partition(".")
+    return f"{head}[0]{dot}{rest}" if declared.many else declared.role
 
+
+def role_name(role: int) -> str:
     return catalog_service_pb2.Family.Role.Name(role).removeprefix("ROLE_").lower()
 
 
@@ -322,10 +330,14 @@ def main() -> None:
             where = "start one with `wancore serve`, or say where it is: --address or WANCORE_ADDRESS"
             print(f"error: no server can be reached ({error.status.message}); {where}", file=sys.stderr)
             sys.exit(1)
-        lines = [f"error: {error}", *(f"  {field}: {problem}" for field, problem in error.fields.items())]
+        fields = [f"{field}: {problem}" for field, problem in error.fields.items()]
+        lines = [f"error: {error}", *(f"  {field}" for field in fields if field not in str(error))]
         print("\n".join(lines), file=sys.stderr)
         sys.exit(1)
     except WancoreClientError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # a full disk, a pipe that closed
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -6,11 +6,12 @@ import sys
 import threading
 import wave
 from collections.abc import Iterator
+from io import RawIOBase
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
 
 from wancore_client.errors import WancoreClientError
-from wancore_client.session import Session
+from wancore_client.session import Session, pcm16
 
 PIECE_S = 0.1  # of sound that is passed on at a time: what a listener would call at once
 
@@ -19,17 +20,19 @@ def pieces(source: str, rate: int) -> Iterator[bytes]:
     """16-bit mono PCM of `rate` samples a second. `-`: standard input holds just that. Raises
     `WancoreClientError`."""
     if source == "-":
-        yield from raw(sys.stdin.buffer, rate)
+        # Past its buffer, whose lock a thread that still reads would hold when the program ends.
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stream:
+            yield from raw(stream, rate)
     elif fits(Path(source), rate):
         yield from wav(Path(source), rate)
     else:
         yield from decoded(Path(source), rate)
 
 
-def raw(stream: BinaryIO, rate: int) -> Iterator[bytes]:
+def raw(stream: RawIOBase, rate: int) -> Iterator[bytes]:
     """As it arrives, in whole samples."""
     left = b""
-    while piece := stream.read1(round(PIECE_S * rate) * 2):  # type: ignore[attr-defined]
+    while piece := stream.read(round(PIECE_S * rate) * 2):
         data = left + piece
         whole = len(data) - len(data) % 2
         left = data[whole:]
@@ -66,11 +69,11 @@ def decoded(path: Path, rate: int) -> Iterator[bytes]:
             stream = container.streams.best("audio")
             if not isinstance(stream, av.AudioStream):
                 raise WancoreClientError(f"--audio: {path.name} has no sound")
-            resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
-            for frame in [*container.decode(stream), None]:
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+            for frame in chain(container.decode(stream), (None,)):
                 for piece in resampler.resample(frame):
-                    yield piece.to_ndarray().tobytes()
-    except av.FFmpegError as error:
+                    yield pcm16(piece.to_ndarray()[0])
+    except (av.FFmpegError, ValueError) as error:
         raise WancoreClientError(f"--audio: {path.name} cannot be decoded ({error})") from error
 
 

@@ -35,7 +35,11 @@ class Sink(Protocol):
 @contextmanager
 def output(out: str | None, marked: bool = True) -> Iterator[Sink]:
     """The sink for what a user wrote (`marked`: see `Mp4`). Raises `WancoreClientError`."""
-    sink = chosen(out, marked)
+    try:
+        sink = chosen(out, marked)
+    except OSError as error:
+        problem = f"a place that can be written to ({error.strerror})"
+        raise WancoreClientError(f"--out: got {out!r}; accepted: {problem}") from error
     try:
         yield sink
     finally:
@@ -116,6 +120,7 @@ class Mp4(Sink):
             import av  # noqa: F401
         except ImportError:
             raise WancoreClientError("writing MP4 needs the extra `wancore-client[video]`") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.partial = path, path.with_name(f".{path.name}.part")
         self.container: av.container.OutputContainer | None = None
         self.count, self.marked = 0, marked
@@ -132,7 +137,6 @@ class Mp4(Sink):
 
         if frame.width % 2 or frame.height % 2:
             raise WancoreClientError("MP4 needs an even width and height; write a folder of PNG files")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         rate = Fraction(header.format.frame_rate.numerator, header.format.frame_rate.denominator)
         self.container = av.open(str(self.partial), "w", format="mp4", options={"movflags": "faststart"})
         self.stream = self.container.add_stream("libx264", rate=rate, options={"crf": "18"})

@@ -312,5 +312,7 @@ def pcm16(sound: bytes | NDArray[Any]) -> bytes:
     if samples.ndim != 1:
         raise ValueError(f"sound has the shape {samples.shape}; accepted: mono samples [S]")
     if np.issubdtype(samples.dtype, np.floating):
+        if not np.isfinite(samples).all():
+            raise ValueError("sound has samples that are no numbers; accepted: floats of full scale 1")
         samples = (np.clip(samples, -1, 1) * 32767).round()
     return samples.astype("<i2").tobytes()

@@ -48,6 +48,7 @@ def upload(stub: asset_service_pb2_grpc.AssetServiceStub, connection: Connection
             told = api_error(error)
             late = time.monotonic() - since > connection.patience_s
             if told.reason or error.code() not in BROKEN or late:
+                told.args = (f"{path.name}: {told}",)
                 raise told from error
             time.sleep(wait)
             wait = min(2 * wait, MOST_WAIT_S)

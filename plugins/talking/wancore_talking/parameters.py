@@ -65,8 +65,10 @@ class TalkingParameters(ParameterModel):
     @field_validator("boxes", mode="before")
     @classmethod
     def of_two_speakers(cls, boxes: object) -> object:
-        if isinstance(boxes, list | tuple) and [len(b) for b in boxes if isinstance(b, list | tuple)] != [4, 4]:
-            raise ValueError("two boxes [row_min, col_min, row_max, col_max], one for each speaker")
+        if isinstance(boxes, list | tuple):
+            whole = [b for b in boxes if isinstance(b, list | tuple) and len(b) == 4]
+            if len(whole) != 2 or len(boxes) != 2:
+                raise ValueError("two boxes [row_min, col_min, row_max, col_max], one for each speaker")
         return boxes
 
     @field_validator("window", "motion_frame")

@@ -28,6 +28,8 @@ UNTOLD = ("inputs", "model", "modules", "loras")
 def spec_field(error: InvalidInput, request: Mapping[str, Any]) -> str:
     """`frames` -> `spec.shape.frame_count`; `request` is the engine's, to count attachments and methods."""
     first, _, rest = error.field.partition(".")
+    if first == "live":
+        return "live_inputs"  # of the session, beside its spec
     owner = "spec"
     if error.attachment is not None:
         names = [use["name"] for use in request.get("attachments", ())]
@@ -46,7 +48,7 @@ def violation(error: InvalidInput, request: Mapping[str, Any]) -> Violation:
     """As the caller is told; no file of ours is named."""
     accepted = without_paths(error.accepted)
     if error.field == "model" and error.value is None:
-        accepted = "must be models/{id}, one that ListModels names: the server has no default"
+        accepted = f"must be models/{{id}}, one that ListModels names; {accepted}"
     told = error.value is not None and error.field.partition(".")[0].partition("[")[0] not in UNTOLD
     problem = f"got {without_paths(shown(error.value))}; accepted: {accepted}" if told else accepted
     return Violation(spec_field(error, request), problem)

@@ -312,7 +312,19 @@ def schema_violations(at: str, value: Any, schema: dict[str, Any]) -> Iterator[V
             for name in unknown or ["?"]:
                 yield Violation(f"{path}.{name}", f"unknown; accepted: {known}")
         else:
-            yield Violation(path, error.message[:200])
+            yield from problem_of(at, error)
+
+
+def problem_of(at: str, error: jsonschema.ValidationError) -> Iterator[Violation]:
+    """Of a value that may be left out: what is wrong with it as anything but null."""
+    choices = [c for c in error.context or () if (c.validator, c.validator_value) != ("type", "null")]
+    if error.validator == "anyOf" and choices:
+        yield from problem_of(at, choices[0])
+        return
+    path = ".".join([at, *(str(part) for part in error.absolute_path)])
+    least = {"minItems": "at least", "maxItems": "at most"}.get(str(error.validator))
+    text = f"{least} {error.validator_value} items" if least else error.message
+    yield Violation(path, text[:200])
 
 
 def not_finite(value: Any) -> bool:

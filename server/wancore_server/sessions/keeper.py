@@ -16,7 +16,7 @@ from wancore_proto.v1alpha import session_service_pb2 as pb
 from wancore_server.clock import now_ns, timestamp
 from wancore_server.errors import ApiError, exhausted, invalid_field, not_found, unavailable, unsupported
 from wancore_server.jobs.create import Creation
-from wancore_server.jobs.validate import MAX_SEED, declaration_for
+from wancore_server.jobs.validate import MAX_SEED, declaration_for, usage
 from wancore_server.metrics import Metrics
 from wancore_server.sessions.run import SessionRun
 from wancore_server.sessions.session import KEPT_BLOCKS, LiveSession, Sound, State
@@ -195,10 +195,9 @@ def live_roles(family: catalog_service_pb2.Family, asked: list[str]) -> list[str
     if not able:
         raise unsupported("spec.family", family.name, "cannot run live")
     if not asked:
-        first = able[0]
-        return [f"{first.role}[0]" if first.many else first.role]
+        return [usage(able[0])]
     for role in asked:
         if declaration_for(able, role) is None or asked.count(role) > 1:
-            names = ", ".join(declared.role for declared in able)
+            names = ", ".join(usage(declared) for declared in able)
             raise invalid_field("live_inputs", f"each once, of those that can arrive live: {names}")
     return asked

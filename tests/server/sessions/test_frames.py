@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import wave
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -90,8 +93,10 @@ def test_sessions_go_before_jobs_and_one_at_a_time(client: Client) -> None:
 
 
 def test_what_cannot_be_a_session(client: Client) -> None:
-    with pytest.raises(InvalidRequest, match="live_inputs"):
+    with pytest.raises(InvalidRequest, match=r"live_inputs: .* arrive live: audio"):
         session(client, live=["video"])
+    with session(client) as live, pytest.raises(ValueError, match="no numbers"):
+        live.push(np.array([0.1, np.nan]))
     with pytest.raises(InvalidRequest, match="max_lead_blocks"):
         session(client, lead=4)
     with pytest.raises(InvalidRequest):
@@ -122,3 +127,40 @@ def test_from_the_command_line(server: Server, tmp_path: Path, source: str) -> N
     assert len(read_video(tmp_path / "out.mp4").frames) == 2 * BLOCK
     heard = read_audio(tmp_path / "out.mp4")
     assert np.corrcoef(heard[2000:14_000], said[2000:14_000])[0, 1] > 0.98
+
+
+def talk(server: Server, *more: str | Path, **how: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [Path(sys.executable).parent / "wancore-client", "talk", "--family", "faulty", *more],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "WANCORE_ADDRESS": server.address, "WANCORE_TOKEN": server.token}, **how,
+    )  # fmt: skip
+
+
+def test_what_the_command_line_cannot_use(server: Server, tmp_path: Path) -> None:
+    """One line each: an output that cannot be written, sound for no frame, and sound of no numbers."""
+    (tmp_path / "file").touch()
+    blocked = talk(server, "--audio", "-", "--out", tmp_path / "file" / "out.mp4")
+    short = talk(server, "--audio", "-", "--out", tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "nan.wav"), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.full((1, RATE), np.nan, np.float32), "flt", "mono")
+        frame.sample_rate = RATE
+        container.mux(stream.encode(frame))
+    none = talk(server, "--audio", tmp_path / "nan.wav", "--out", tmp_path / "out.mp4")
+    told = [each.communicate(b"\0\0", timeout=60)[1].decode() for each in (blocked, short, none)]
+    assert [text.count("\n") for text in told] == [1, 1, 1], told
+    assert "--out: got" in told[0] and "0.000 s of sound" in told[1] and "no numbers" in told[2]
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_an_interrupt_ends_the_session_and_leaves_no_trace(server: Server, tmp_path: Path) -> None:
+    """Also while it waits for more sound on its standard input."""
+    speaking = talk(server, "--audio", "-", "--param", f"block_frames={BLOCK}", "--out", tmp_path / "out.rgb")
+    assert speaking.stdin is not None and speaking.stderr is not None
+    speaking.stdin.write(sound(1).tobytes())
+    speaking.stdin.flush()
+    assert b"block 0" in speaking.stderr.readline()
+    speaking.send_signal(signal.SIGINT)
+    assert speaking.wait(20) == 130
+    assert speaking.stderr.read() == b""
