@@ -96,7 +96,8 @@ def housed(model: WanTransformer, case: Case, rows: int) -> House:
 
 
 @torch.no_grad()
-def measure(case: Case, rows: int, layers: int, repeats: int, base: float | None) -> float:
+def measure(case: Case, rows: int, layers: int, repeats: int, base: float | None, notes: list[str]) -> float:
+    """Prints a row; `notes` takes what the engine says of its plan."""
     house = housed(model_of(case.weights, layers), case, rows)
     inputs = inputs_of(house.model, rows)
     house.owner.empty()
@@ -113,7 +114,7 @@ def measure(case: Case, rows: int, layers: int, repeats: int, base: float | None
         f"| {peak:.2f} | {reserved:.2f} | {(total - free) / 1e9:.2f} "
         f"| {working:.2f} of {plan.needs.working / 1e9:.2f} | {house.swap.counts.waited} |"
     )
-    print(*(f"  {note}" for note in house.owner.take_notes()), sep="\n", end="")
+    notes.extend(f"{case.weights}, {case.budget or 'all'}: {note}" for note in house.owner.take_notes())
     return time
 
 
@@ -133,14 +134,16 @@ def main() -> None:
     print("| weights | budget | resident | ms | of resident | peak GB | reserved GB | process GB "
           "| working GB, of estimate | waited |\n|---|---|---|---|---|---|---|---|---|---|")  # fmt: skip
     base: dict[str, float] = {}
+    notes: list[str] = []
     for case in CASES:
         if arguments.cases in case.weights:
-            time = measure(case, arguments.rows, arguments.layers, arguments.repeats, base.get(case.weights))
+            known = base.get(case.weights)
+            time = measure(case, arguments.rows, arguments.layers, arguments.repeats, known, notes)
             base.setdefault(case.weights, time)
             gc.collect()
             torch.cuda.empty_cache()
             torch.cuda.set_per_process_memory_fraction(1.0)  # the next model is made outside of this budget
-    print(f"\nafterwards: {describe()}")
+    print("", *notes, f"afterwards: {describe()}", sep="\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Under compute-sanitizer, PYTORCH_NO_CUDA_MEMORY_CACHING=1 makes each tensor an a
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,7 @@ from wancore.kernels.product import product_twin
 from wancore.kernels.requantise import Requantised, requantise_rows, requantise_rows_twin
 from wancore.kernels.rotary import norm_rotate, norm_rotate_twin, rms_norm, rms_norm_twin
 from wancore.kernels.sources import KERNELS
+from wancore.transformer.fp8 import use_fp8
 from wancore.transformer.levels import Levels
 from wancore.transformer.linears import feed_forward, lay_side_by_side, project
 
@@ -205,6 +207,19 @@ def test_one_product_of_three_linears_and_one_trip_of_a_feed_forward() -> None:
     for layer in (up, down):
         layer.to("cuda", torch.bfloat16)
     assert relative(feed_forward(x, up, down), exact.cuda()) < 1e-2
+
+
+def test_weights_made_fp8_and_joined_take_their_own_bytes_and_no_more() -> None:
+    model = nn.Module()
+    model.layers = [nn.Linear(1024, 1024, device="cuda", dtype=torch.bfloat16) for _ in range(3)]
+    for i, layer in enumerate(model.layers):
+        model.add_module(f"l{i}", layer)
+    before = torch.cuda.memory_allocated()
+    del layer, model.layers
+    use_fp8(model, "cuda", re.compile(r"l\d"))
+    lay_side_by_side(list(model.children()))
+    took = torch.cuda.memory_allocated() - before
+    assert took < -3 * 1024 * 1023  # half of what they were, less scales
 
 
 def test_requantised_rows() -> None:

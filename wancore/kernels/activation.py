@@ -50,11 +50,17 @@ def activation(
     out, rows, scale = OPERATOR(
         flat, ACTIVATIONS[kind if gate is None else "silu gate"], flat_gate, bias, codes, plain
     )
-    shaped = out.view(x.shape) if plain or not codes else None
+    shaped = like(x, out) if plain or not codes else None
     if not codes:
         assert shaped is not None
         return shaped
-    return Codes(rows.view(x.shape), scale.view(*x.shape[:-1], 1), x.dtype, shaped)
+    return Codes(like(x, rows), like(x, scale), x.dtype, shaped)
+
+
+def like(x: Tensor, rows: Tensor) -> Tensor:
+    """rows [n, m] as [..., m]. No view where none is needed: it would keep the tensor that it is a view of,
+    and a weight that is laid elsewhere would take its memory twice."""
+    return rows if x.ndim == 2 else rows.view(*x.shape[:-1], rows.shape[-1])
 
 
 def activation_twin(

@@ -7,7 +7,6 @@ the linear itself, and only the linears that it changes leave the short way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -50,7 +49,7 @@ def apply(layer: nn.Module, x: Tensor | Codes) -> Tensor:
     if not takes_codes(layer):
         x = plain_rows(x)
     elif isinstance(x, Tensor) and beside(layer) is not None:
-        x = replace(quantise_rows(x), plain=x)  # here, since a product that carries the branch reads both
+        x = quantise_rows(x, plain=True)  # here, since a product that carries the branch reads both
     out = carried(layer, x)
     return layer(x) if out is None else out
 
