@@ -10,6 +10,7 @@ from wancore_client import Client, NotAuthorised, NotFound
 
 from tests.server.harness import Server
 from tests.server.rawcalls import METHODS, raw_call
+from tests.server.sessions.lines import Line
 
 
 def new_token(server: Server, name: str, *options: str) -> str:
@@ -57,6 +58,16 @@ def test_callers_see_only_their_own(server: Server, client: Client) -> None:
             list(guest.read_artifact(f"{job.name}/artifacts/0"))
 
 
+def test_a_session_is_its_caller_s_own(server: Server, client: Client) -> None:
+    """Fault 33."""
+    stranger = server.client(token=new_token(server, "stranger"))
+    with stranger, client.session(family="faulty") as live:
+        for call in (stranger.get_session, stranger.end_session):
+            with pytest.raises(NotFound):
+                call(live.name)
+        assert Line(stranger, live.name).refused().reason == "NOT_FOUND"
+
+
 def test_scopes_and_expiry(server: Server) -> None:
     """Fault 33: a token that may only read; one whose time is over."""
     with server.client(token=new_token(server, "reader", "--scope", "read")) as reader:
@@ -64,5 +75,7 @@ def test_scopes_and_expiry(server: Server) -> None:
         with pytest.raises(NotAuthorised) as caught:
             reader.create(family="faulty")
         assert caught.value.reason == "SCOPE_MISSING" and caught.value.metadata["scope"] == "generate"
+        with pytest.raises(NotAuthorised):
+            reader.session(family="faulty")
     with server.client(token=new_token(server, "late", "--days", "0")) as late, pytest.raises(NotAuthorised):
         late.families()

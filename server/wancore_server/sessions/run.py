@@ -30,6 +30,9 @@ class SessionRun:
         self.started = self.last_progress = time.monotonic()
         self.stage = job_pb2.STAGE_LOADING_MODEL
         self.slowest_step = 0.0
+        self.effects: list[
+            tuple[int, float]
+        ] = []  # blocks that controls act in, and when those were asked for
         self.stopped_for = "stopped"
         self.send: Callable[[wire_pb2.ToWorker], None] = lambda message: None
         self.stop_worker: Callable[[], None] = lambda: None
@@ -108,14 +111,18 @@ class SessionRun:
             block.block, block.first_frame, block.frame_count, Path(block.path), tuple(block.crc32c)
         )
         session.hold(held)
+        now = time.monotonic()
+        for _, asked in (effect for effect in self.effects if effect[0] <= block.block):
+            self.metrics.control_to_frame.observe(now - asked)
+        self.effects = [effect for effect in self.effects if effect[0] > block.block]
 
     def steered(self, steered: wire_pb2.LiveSteered) -> None:
         result = pb.ControlResult(id=steered.id, block=steered.block)
         if steered.HasField("error"):
             result.error.CopyFrom(steered.error)
         asked = self.session.controls.pop(steered.id, None)
-        if asked is not None:
-            self.metrics.control_to_frame.observe(time.monotonic() - asked)
+        if asked is not None and not steered.HasField("error"):
+            self.effects.append((steered.block, asked))
         self.session.tell(control=result)
 
     async def finish(self, ended: wire_pb2.Ended) -> None:

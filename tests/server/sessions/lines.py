@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +55,7 @@ class Line:
         stub = session_service_pb2_grpc.SessionServiceStub(client.streams)
         self.call = stub.Live(iter(self.sending.get, None), metadata=client.connection.metadata, timeout=20)
         self.heard: list[pb.LiveEvent] = []
+        self.coming: queue.SimpleQueue[pb.LiveEvent | grpc.RpcError | None] | None = None
 
     def say(self, **part: Any) -> None:
         self.sending.put(pb.LiveRequest(**part))
@@ -63,8 +66,29 @@ class Line:
             chunk = pb.AudioChunk(position=position + at // 2, pcm16=pcm[at : at + 2 * RATE])
             self.say(audio=chunk)
 
+    def read(self) -> None:
+        assert self.coming is not None
+        last: grpc.RpcError | None = None
+        try:
+            for event in self.call:
+                self.coming.put(event)
+        except grpc.RpcError as error:
+            last = error
+        self.coming.put(last)
+
+    def next(self, seconds: float | None = None) -> pb.LiveEvent | None:
+        """None: the end. Raises `queue.Empty`, or what the stream ends with. Nothing is read before it is
+        called for the first time."""
+        if self.coming is None:
+            self.coming = queue.SimpleQueue()
+            threading.Thread(target=self.read, daemon=True).start()
+        item = self.coming.get(timeout=seconds)
+        if isinstance(item, grpc.RpcError):
+            raise item
+        return item
+
     def until(self, wanted: Callable[[pb.LiveEvent], bool]) -> pb.LiveEvent:
-        for event in self.call:
+        while (event := self.next()) is not None:
             self.heard.append(event)
             if wanted(event):
                 return event
@@ -78,16 +102,15 @@ class Line:
 
     def quiet(self, seconds: float) -> list[str]:
         """What is heard meanwhile."""
-        end, kinds = time.monotonic() + seconds, []
-        for event in self.call:
-            kinds.append(event.WhichOneof("event"))
-            if time.monotonic() > end:
-                return kinds
+        end, kinds = time.monotonic() + seconds, list[str]()
+        with contextlib.suppress(queue.Empty):
+            while (event := self.next(max(0.0, end - time.monotonic()))) is not None:
+                kinds.append(str(event.WhichOneof("event")))
         return kinds
 
     def refused(self) -> ApiError:
         with pytest.raises(grpc.RpcError) as caught:
-            for _ in self.call:
+            while self.next() is not None:
                 pass
         return api_error(caught.value)  # type: ignore[arg-type]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wancore_client import Client, SessionEnded
+from wancore_client import Client, Refused, SessionEnded
 from wancore_proto.v1alpha import session_service_pb2 as pb
 
-from tests.server.harness import eventually, running
+from tests.server.harness import PATIENCE, eventually, running
 from tests.server.sessions.lines import SHORT, Line, expected, reason, session, sound
 
 
@@ -33,6 +33,32 @@ def test_a_session_that_nobody_joins_again_ends(client: Client, line: Callable[.
     each.until(lambda e: e.HasField("joined"))
     each.call.cancel()
     eventually(lambda: reason(client.get_session(name).error) == "SESSION_ABANDONED", 3 * 0.8 + 2)
+
+
+def test_a_session_has_a_lifetime_and_limits(tmp_path: Path) -> None:
+    """Sound far ahead of its use and a second session are refused; its time ends it though it is used."""
+    settings = {**SHORT, "session_lifetime_s": 1.5, "session_audio_s": 2, "running_per_caller": 1}
+    patient = {"session_idle_s": 20, "session_rejoin_s": 20}
+    with running(tmp_path, **{**settings, **patient}) as (_, client):
+        assert "session.audio-in" in client.server_info().capabilities
+        name = session(client).name
+        with pytest.raises(Refused) as caught:
+            session(client)
+        assert caught.value.reason == "QUOTA_EXCEEDED"
+        each = Line(client, name)
+        each.push(6.5)  # 3.25 s; two blocks of 0.5 s may be made, and use theirs up
+        assert each.refused().reason == "LIMIT_EXCEEDED"
+        eventually(lambda: reason(client.get_session(name).error) == "SESSION_LIFETIME", 3 * 1.5 + 2)
+
+
+def test_a_stream_that_is_not_read_is_cut(client: Client, line: Callable[..., Line]) -> None:
+    """After 7 s, here 2, though its worker has no cause to wait."""
+    name, started = session(client, size=(1024, 768)).name, time.monotonic()
+    each = line(name)
+    each.push(2)  # 19 MB of frames
+    eventually(lambda: client.get_session(name).block_count == 2, 20)
+    time.sleep(2.3)
+    assert each.refused().reason == "VIEWER_TOO_SLOW" and time.monotonic() - started < 3 * 2 + 20
 
 
 def test_a_block_that_fails_is_made_again(client: Client) -> None:
@@ -84,7 +110,8 @@ def test_the_caller_ends_it(client: Client) -> None:
 
 def test_a_drain_ends_sessions(tmp_path: Path) -> None:
     """Fault 35: told in the stream, and the server ends."""
-    with running(tmp_path, drain_s=0.2, **SHORT) as (server, client), session(client) as live:
+    settings = {**SHORT, "drain_s": 0.2, "session_idle_s": 300, "session_lifetime_s": 300}
+    with running(tmp_path, **settings) as (server, client), session(client) as live:
         live.push(sound(1.5))
         frames = iter(live.frames())
         assert next(frames).index == 0  # it runs, and its stream is there to be told
@@ -92,5 +119,5 @@ def test_a_drain_ends_sessions(tmp_path: Path) -> None:
         with pytest.raises(SessionEnded) as caught:
             list(frames)
         assert caught.value.reason == "DRAINING"
-        assert server.process.wait(10) == 0  # type: ignore[union-attr]
+        assert server.process.wait(10 * PATIENCE) == 0  # type: ignore[union-attr]
         live.result = live.result or pb.SessionEnd()

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 import wave
 from pathlib import Path
 from typing import Any
@@ -65,18 +67,31 @@ def test_asyncio(server: Server) -> None:
     assert asyncio.run(run()) == 2 * BLOCK
 
 
-def test_words_change_from_the_next_block_on(client: Client) -> None:
-    with session(client) as live:
+def observed(server: Server, name: str) -> float:
+    """The sum of a histogram."""
+    with urllib.request.urlopen(f"http://{server.metrics_address}/metrics", timeout=5) as answer:
+        line = next(s for s in answer.read().decode().splitlines() if s.startswith(f"wancore_{name}_sum"))
+    return float(line.split()[-1])
+
+
+def test_words_change_from_the_next_block_on(server: Server, client: Client) -> None:
+    """And the time until they are seen is measured."""
+    before = observed(server, "control_to_frame_seconds")
+    with session(client, params={"step_s": 0.2}) as live:
         live.push(sound(4))
         live.finish()
         frames = []
         for frame in live.frames():
             frames.append(frame.pixels)
             if frame.index == BLOCK - 1:
-                id = live.steer("other words")
+                asked, id = time.monotonic(), live.steer("other words")
                 eventually(lambda: client.get_session(live.name).block_count == 2)
+                begun = time.monotonic() - asked  # the next block has no leave before its frame is asked for
+            if frame.index == 2 * BLOCK:
+                seen = time.monotonic() - asked
         effect = live.controls[id]
     assert effect == 2
+    assert begun + 0.1 < observed(server, "control_to_frame_seconds") - before < seen
     assert np.array_equal(np.stack(frames), expected(["abc", "abc", "other words", "other words"]))
 
 
@@ -162,5 +177,4 @@ def test_an_interrupt_ends_the_session_and_leaves_no_trace(server: Server, tmp_p
     speaking.stdin.flush()
     assert b"block 0" in speaking.stderr.readline()
     speaking.send_signal(signal.SIGINT)
-    assert speaking.wait(20) == 130
-    assert speaking.stderr.read() == b""
+    assert speaking.communicate(timeout=20)[1] == b"" and speaking.returncode == 130

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 from wancore_client import Client
+from wancore_client.errors import api_error
 from wancore_proto.v1alpha import session_service_pb2 as pb
+from wancore_proto.v1alpha import session_service_pb2_grpc
 
 from tests.server.sessions.lines import LATER, RATE, Line, reason, session, sound
 
@@ -105,6 +108,14 @@ def test_the_newer_stream_takes_over(client: Client, line: Callable[..., Line]) 
     second.block(0)
 
 
+def test_who_joins_says_so_first(client: Client) -> None:
+    stub = session_service_pb2_grpc.SessionServiceStub(client.streams)
+    ack = pb.LiveRequest(ack=pb.BlockAck(block=0))
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stub.Live(iter([ack]), metadata=client.connection.metadata, timeout=20))
+    assert api_error(caught.value).fields == {"header": "comes first"}
+
+
 @pytest.mark.parametrize(
     ("part", "told"),
     [
@@ -114,6 +125,7 @@ def test_the_newer_stream_takes_over(client: Client, line: Callable[..., Line]) 
         ({"audio": pb.AudioChunk(role="video", pcm16=b"\0\0")}, "INVALID_FIELD"),
         ({"ack": pb.BlockAck(block=3)}, "INVALID_FIELD"),
         ({"header": pb.LiveHeader(session="again")}, "INVALID_FIELD"),
+        ({"end": pb.EndOfInput(role="video")}, "INVALID_FIELD"),
         ({}, "INVALID_FIELD"),
     ],
 )
