@@ -205,6 +205,39 @@ def test_audio_keys_are_made_once_a_window(family, studio, monkeypatch):
     assert len(calls) == 2 * 2, "one with sound and one without for each of two windows"
 
 
+@pytest.mark.parametrize(("family", "looks"), [("infinitetalk", 1), ("multitalk", 3)])
+def test_an_image_is_encoded_once_for_a_request(family, looks, studio, monkeypatch):
+    """MultiTalk's later windows look at frames of their own."""
+    from wancore_talking import stills
+
+    known, whole = [], stills.still
+    monkeypatch.setattr(stills, "still", lambda k, *rest: known.append(k.shape[1]) or whole(k, *rest))
+    each = studio(family)
+    windows = {e.window for e in each.engine.generate(each.request(1.0, steps=1)) if isinstance(e, Progress)}
+    assert len(windows) == 3 and known == [1, 5, 5][:looks]
+
+
+@both
+def test_only_what_hears_two_speakers_maps_where_they_are(family, studio, monkeypatch):
+    """Not requests of one speaker, nor the pass without sound."""
+    from wancore_talking import attention
+
+    from wancore.testing import sizes
+
+    maps = []
+    whole = attention.query_positions
+    monkeypatch.setattr(attention, "query_positions", lambda seen: maps.append(len(seen)) or whole(seen))
+    each = studio(family)
+    one = {"audio": each.wav(0.5)}
+    two = {"audio[0]": each.wav(0.5), "audio[1]": each.wav(0.5, 1)}
+    for sound, params, count in ((one, {}, 0), (two, {"audio_type": "para"}, sizes.LAYERS)):
+        maps.clear()
+        request = each.request(inputs={"image": each.picture, **sound}, steps=1, params=params)
+        for _ in each.engine.generate(request):
+            pass
+        assert len(maps) == count
+
+
 @both
 def test_short_sound_makes_one_short_window(family, studio):
     made = studio(family).made(0.5, steps=1, params={"window": 81, "motion_frame": None})
