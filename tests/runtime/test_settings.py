@@ -1,7 +1,5 @@
 import pytest
 
-from wancore.cli.produce import with_defaults
-from wancore.engine import Engine
 from wancore.errors import InvalidInput
 from wancore.runtime.settings import load_settings
 
@@ -16,14 +14,6 @@ def test_the_ancestors_variables_are_defaults(monkeypatch):
     monkeypatch.setenv("WANCORE_STEPS", "6")
     assert load_settings().steps == 6
     assert load_settings(steps=4).steps == 4
-
-
-def test_steps_are_a_default_only_where_they_apply(monkeypatch):
-    monkeypatch.setenv("MAX_STEPS", "3")
-    engine = Engine(load_settings(device="cpu"))
-    assert with_defaults({}, engine)["steps"] == 3
-    assert with_defaults({"steps": 8}, engine)["steps"] == 8
-    assert "steps" not in with_defaults({"sigmas": (1.0, 0.0)}, engine)
 
 
 def test_no_variable_no_default(monkeypatch):

@@ -11,6 +11,7 @@ from typing import Any
 from wancore import __version__
 from wancore.cli.progress import Display
 from wancore.engine import Engine
+from wancore.engine.defaults import with_defaults
 from wancore.errors import InvalidInput
 from wancore.events import Accepted, Frames, SoundTrack
 from wancore.media import provenance
@@ -34,7 +35,7 @@ def produce(
     check_output(out, overwrite)
     fields = {**(repeated(source) if source is not None else {}), **given}
     engine = Engine(load_settings(**settings))
-    request = parse_request(with_defaults(fields, engine))
+    request = with_defaults(parse_request(fields), engine.settings)
     writer: FrameWriter | None = None
     sound: Sound | None = None
     with Display(out, quiet) as display:
@@ -76,17 +77,6 @@ def check_space(out: str, accepted: Accepted) -> None:
         raise InvalidInput(
             "out", out, f"a place with {needed / 1e9:.1f} GB of room; {free / 1e9:.1f} are free"
         )
-
-
-def with_defaults(fields: dict[str, Any], engine: Engine) -> dict[str, Any]:
-    """The settings' defaults, where the request is silent."""
-    settings = engine.settings
-    defaults: dict[str, Any] = {"model": settings.model, "frames": settings.frames, "fps": settings.fps}
-    if settings.width is not None and settings.height is not None:
-        defaults["size"] = f"{settings.width}x{settings.height}"
-    if "sigmas" not in fields:
-        defaults["steps"] = settings.steps
-    return {**{name: value for name, value in defaults.items() if value is not None}, **fields}
 
 
 def open_for(

@@ -10,6 +10,7 @@ import torch
 
 from wancore.checkpoints.parts import Parts
 from wancore.encoders.cache import PromptCache
+from wancore.engine.defaults import with_defaults
 from wancore.engine.files import ModelFiles
 from wancore.engine.generation import Generation
 from wancore.engine.lead import collect_families
@@ -81,6 +82,7 @@ class Engine:
 
     def plan(self, request: Request) -> Plan:
         """Validates a request against its model, from headers alone; nothing is loaded."""
+        request = with_defaults(request, self.settings)
         plan = plan_request(request, self.files.parts(request), self.families, self.files.locate)
         use = self.loras(request)
         if use.loras:
