@@ -201,6 +201,7 @@ def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.Mode
     from wancore.embedded import embedded_models
 
     names: dict[str, str] = {}
+    owners: dict[str, str] = {}
     root = settings.models.resolve() if settings.models is not None and settings.models.is_dir() else None
     if root is not None:
         for folder in MODEL_FOLDERS:
@@ -213,6 +214,7 @@ def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.Mode
     embedded = embedded_models(plugins)
     for small in embedded:
         names.setdefault(small.name, str(small.folder))
+        owners[str(small.folder)] = small.family
     default = settings.model or str(embedded[0].folder)
     if default not in names and default not in names.values():
         names[Path(default).name] = default
@@ -226,7 +228,8 @@ def models(settings: Settings, plugins: PluginManager) -> Iterator[wire_pb2.Mode
             serving=True,
             family=leading_family(settings, plugins, engine_name),
         )
-        yield wire_pb2.ModelFile(model=model, engine_name=engine_name)
+        owner = owners.get(engine_name, "")
+        yield wire_pb2.ModelFile(model=model, engine_name=engine_name, embedded_for=owner)
 
 
 def repositories(root: Path) -> Iterator[Path]:

@@ -96,12 +96,15 @@ class Validation:
         return any(file.model.default_model for file in self.catalog.found.models)
 
     def model(self) -> wire_pb2.ModelFile | None:
-        """The model that was named, or the default; None: the engine has one for the family."""
+        """The model that was named, or the default; the engine's own small one stands for those of all
+        families. None: none is known."""
         if not self.spec.model and not self.has_default:
             return None
-        found = self.catalog.model(self.spec.model)
-        embedded = not self.spec.model and found.engine_name == str(OWN.folder)
-        return None if embedded and self.spec.family else found
+        found, family = self.catalog.model(self.spec.model), self.spec.family
+        if self.spec.model or not family or found.engine_name != str(OWN.folder):
+            return found
+        own = (f for f in self.catalog.found.models if f"families/{f.embedded_for}" == family)
+        return next(own, found if found.model.family == family else None)
 
     def lead(self) -> catalog_service_pb2.Family:
         """The family that was named, or the one that knows the model. Raises `ApiError`."""

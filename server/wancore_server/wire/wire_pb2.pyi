@@ -495,12 +495,14 @@ class Problem(_message.Message):
     def __init__(self, field: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class ModelFile(_message.Message):
-    __slots__ = ("model", "engine_name")
+    __slots__ = ("model", "engine_name", "embedded_for")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ENGINE_NAME_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDED_FOR_FIELD_NUMBER: _ClassVar[int]
     model: _catalog_service_pb2.Model
     engine_name: str
-    def __init__(self, model: _Optional[_Union[_catalog_service_pb2.Model, _Mapping]] = ..., engine_name: _Optional[str] = ...) -> None: ...
+    embedded_for: str
+    def __init__(self, model: _Optional[_Union[_catalog_service_pb2.Model, _Mapping]] = ..., engine_name: _Optional[str] = ..., embedded_for: _Optional[str] = ...) -> None: ...
 
 class LoraFile(_message.Message):
     __slots__ = ("lora", "path")
