@@ -54,6 +54,7 @@ def produce(
         finally:
             if writer is not None:
                 writer.close()
+                display.kept = writer.frames
 
 
 def check_output(out: str, overwrite: bool) -> None:

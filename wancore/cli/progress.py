@@ -29,6 +29,7 @@ class Display:
         self.frames: TaskID | None = None
         self.expected: int | None = None
         self.sent = 0
+        self.kept = 0  # of those, what is in the output
 
     def __enter__(self) -> Self:
         self.bars.start()
@@ -38,8 +39,8 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bars.stop()
-        if kind is KeyboardInterrupt and self.sent:
-            self.say(f"interrupted: the first {self.sent} frames are in {self.out}")
+        if kind is KeyboardInterrupt and self.kept:
+            self.say(f"interrupted: the first {self.kept} frames are in {self.out}")
 
     def say(self, text: str) -> None:
         """A line above the bars, never broken."""

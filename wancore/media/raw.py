@@ -17,12 +17,13 @@ class RawWriter(FrameWriter):
 
     def __init__(self, stream: BinaryIO, size: tuple[int, int]) -> None:
         check_size(size)
-        self.stream, self.size = stream, size
+        self.stream, self.size, self.frames = stream, size, 0
 
     def write(self, frames: Pixels) -> None:
         check_frames(frames, self.size)
         for picture in frames:
             self.stream.write(picture.tobytes())
+            self.frames += 1
         self.stream.flush()
 
     def close(self) -> None:

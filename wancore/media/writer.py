@@ -19,8 +19,10 @@ class FrameWriter(Protocol):
     """Takes frames as they come and keeps none of them.
 
     A context manager: leaving it, by an exception or an interrupt too, finishes the output with the
-    frames written so far.
+    frames written so far. `frames`: how many those are.
     """
+
+    frames: int
 
     def write(self, frames: Pixels) -> None:
         """uint8 [n, H, W, 3], the next n frames. Raises `InvalidInput` for another type or size."""
