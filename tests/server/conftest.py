@@ -1,4 +1,4 @@
-"""One server for the tests that leave it as it was."""
+"""One server, for each process that runs tests, for those that leave it as it was."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.server.harness import Server, running
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Client]]:
     with running(tmp_path_factory.mktemp("server")) as pair:
         yield pair

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import google.rpc
 import pytest
-from wancore_client import Client
 
 from tests.server.faulty.wancore_faulty import picture
-from tests.server.harness import Server, running
+from tests.server.harness import Server
 
 NODE = Path(__file__).parent / "node"
 PROTOS = Path(__file__).parents[2] / "proto"
@@ -42,12 +40,6 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     return folder
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Client]]:
-    with running(tmp_path_factory.mktemp("server")) as pair:
-        yield pair
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.server.harness import Server, eventually, running
 from tests.server.sessions.lines import SHORT, Line
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Client]]:
     with running(tmp_path_factory.mktemp("sessions"), **SHORT) as pair:
         yield pair

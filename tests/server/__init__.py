@@ -1,0 +1,1 @@
+"""Tests of the server, which share one that they leave as it was."""

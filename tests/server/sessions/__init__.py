@@ -1,0 +1,1 @@
+"""Tests of live sessions, which share a server of their own."""
