@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import hypothesis
@@ -18,3 +19,9 @@ hypothesis.settings.register_profile(
     "repeatable", hypothesis.settings.get_profile("project"), derandomize=True
 )
 hypothesis.settings.load_profile("project")
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays to the end: collecting garbage, as generations do, need not look at it."""
+    gc.collect()
+    gc.freeze()
